@@ -1,0 +1,67 @@
+// config.h - what an operator may say, in TOML or by flags, and its defaults. Values only.
+//
+// Parsing and checking: config_parse.h. Every error is reported with file:line or the flag's name.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policies/views.h"
+
+namespace sluice {
+
+// An IPv4 network or address, host order.
+struct Ipv4Net {
+  uint32_t address = 0;
+  uint8_t prefix_bits = 0;
+  [[nodiscard]] uint32_t mask() const { return prefix_bits == 0 ? 0 : ~uint32_t{0} << (32 - prefix_bits); }
+  [[nodiscard]] bool Contains(uint32_t other) const { return ((address ^ other) & mask()) == 0; }
+};
+
+struct RouteConfig {
+  Ipv4Net network;
+  uint32_t via = 0;
+};
+
+struct AppConfig {  // [[app]]
+  std::string name;
+  std::optional<uint32_t> address;
+  uint16_t guaranteed = 0;
+  uint16_t max = 0;  // 0: as many as there are core slots
+  Priority priority = Priority::kLatencyCritical;
+  std::string steering;  // empty: [policy] steering
+  uint32_t flows = 700'000;
+};
+
+enum class PortKind : uint8_t { kNone, kAfXdp, kTap, kAfPacket, kMemif, kPci, kNull };
+
+struct PortConfig {
+  PortKind kind = PortKind::kNone;
+  std::string text;      // as written: "af_xdp:veth0"
+  std::string argument;  // what follows the colon
+};
+
+struct Config {
+  // [iokernel]
+  PortConfig port;
+  uint16_t loop_cpu = 0;            // the dedicated core
+  std::vector<uint16_t> core_cpus;  // CPU of each core slot, by CoreId
+  bool shared_cpus = false;         // some CPU carries more than one slot
+  uint32_t interval_us = 5;
+  std::string run_dir = "/run/sluice";
+  std::string grant = "auto";  // auto, futex, ksched
+  // [policy]
+  std::string steering = "rss";
+  std::string pick = "memoized";
+  std::string congestion = "standing-queue";
+  std::string placement = "simple";
+  // [net]
+  std::optional<Ipv4Net> address;  // the IOKernel's own, with its network: apps take addresses from it
+  std::vector<RouteConfig> routes;
+  // [[app]]
+  std::vector<AppConfig> apps;
+};
+
+}  // namespace sluice

@@ -1,0 +1,80 @@
+// loop.h - the dedicated core: poll the port, steer, drain the apps' rings, allocate cores.
+//
+// Run() is the whole life of the dataplane thread. The control thread talks to it through two bounded
+// single-producer queues: commands in, replies out. The loop looks at the command queue once every few
+// microseconds whatever the load is, so an attach or a clean-up has a bounded wait.
+//
+// Ownership: the control thread makes a DataplaneApp (app.h) with all its memory, hands it over with kAttach,
+// and gets it back with the reply to kDetach; only then may it free it. The loop never allocates.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "iokernel/abi/clock.h"
+#include "iokernel/brain/allocator.h"
+#include "iokernel/dataplane/app.h"
+#include "iokernel/dataplane/counters.h"
+#include "iokernel/dataplane/link.h"
+#include "iokernel/dataplane/port.h"
+
+namespace sluice {
+
+enum class CommandKind : uint8_t {
+  kAttach,  // app: becomes reachable
+  kDetach,  // id: loses its cores, address and buffers; the reply returns the app
+};
+
+struct Command {
+  CommandKind kind = CommandKind::kAttach;
+  AppId id = kNoApp;
+  DataplaneApp* app = nullptr;
+};
+
+struct Reply {
+  CommandKind kind = CommandKind::kAttach;
+  AppId id = kNoApp;
+  DataplaneApp* app = nullptr;
+};
+
+// What the loop tells the control thread by itself.
+struct Notice {
+  AppId id = kNoApp;
+  enum class Kind : uint8_t { kUnresponsive, kFaulted } kind = Kind::kFaulted;
+};
+
+struct LoopOptions {
+  AllocatorOptions allocator;
+  LinkOptions link;
+  abi::TickRate rate;
+};
+
+class Loop {
+ public:
+  Loop(const LoopOptions& options, Port& port, GrantBackend& backend);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Dataplane thread: until Stop().
+  void Run();
+  // Dataplane thread, for tests and benches: one iteration at time `now`. True if it did any work.
+  bool Once(Ticks now);
+
+  // Control thread.
+  [[nodiscard]] bool Post(const Command& command);  // false: queue full, try again
+  [[nodiscard]] bool NextReply(Reply* reply);
+  [[nodiscard]] bool NextNotice(Notice* notice);
+  void Stop();
+
+  // Control thread: counters are written by the loop with relaxed stores.
+  [[nodiscard]] const LoopCounters& counters() const;
+  [[nodiscard]] const Allocator& allocator() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice
