@@ -18,21 +18,24 @@ struct Ipv4Net {
   uint8_t prefix_bits = 0;
   [[nodiscard]] uint32_t mask() const { return prefix_bits == 0 ? 0 : ~uint32_t{0} << (32 - prefix_bits); }
   [[nodiscard]] bool Contains(uint32_t other) const { return ((address ^ other) & mask()) == 0; }
+  bool operator==(const Ipv4Net&) const = default;
 };
 
 struct RouteConfig {
   Ipv4Net network;
   uint32_t via = 0;
+  bool operator==(const RouteConfig&) const = default;
 };
 
 struct AppConfig {  // [[app]]
   std::string name;
   std::optional<uint32_t> address;
-  uint16_t guaranteed = 0;
-  uint16_t max = 0;  // 0: as many as there are core slots
+  uint16_t guaranteed = 0;  // 0: not said; an app may then wish for what is left
+  uint16_t max = 0;         // 0: as many as there are core slots
   Priority priority = Priority::kLatencyCritical;
   std::string steering;  // empty: [policy] steering
   uint32_t flows = 700'000;
+  bool operator==(const AppConfig&) const = default;
 };
 
 enum class PortKind : uint8_t { kNone, kAfXdp, kTap, kAfPacket, kMemif, kPci, kNull };
@@ -41,6 +44,7 @@ struct PortConfig {
   PortKind kind = PortKind::kNone;
   std::string text;      // as written: "af_xdp:veth0"
   std::string argument;  // what follows the colon
+  bool operator==(const PortConfig&) const = default;
 };
 
 struct Config {
@@ -62,6 +66,7 @@ struct Config {
   std::vector<RouteConfig> routes;
   // [[app]]
   std::vector<AppConfig> apps;
+  bool operator==(const Config&) const = default;
 };
 
 }  // namespace sluice
