@@ -1,0 +1,61 @@
+#!/bin/bash
+# setup.sh - install what building, testing and plotting need, on Debian 12. No arguments, no questions.
+# When everything is there it touches neither the network nor apt. Waits for others who hold apt's locks.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=lib/children.sh
+source "$root/scripts/lib/children.sh"
+
+packages=(
+  # build
+  build-essential cmake ninja-build pkg-config git
+  libdpdk-dev libnuma-dev libspdlog-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libexpected-dev
+  libsystemd-dev
+  # tests, formatting, fuzzing
+  libgtest-dev libgmock-dev libbenchmark-dev clang clang-format clang-tidy libclang-rt-dev
+  # namespaces, demo, experiments, plots
+  iproute2 ethtool iputils-ping python3 python3-matplotlib
+)
+
+missing() {
+  local package
+  for package in "${packages[@]}"; do
+    [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) == ii* ]] || echo "$package"
+  done
+}
+
+# DPkg::Lock::Timeout covers dpkg's own lock; for apt's other locks, and for dpkg --configure, try again.
+retry() {
+  local tries
+  for ((tries = 0; tries < 300; ++tries)); do
+    if run "$@" >"$work_dir/log" 2>&1; then return 0; fi
+    grep -qE 'Could not get lock|is locked by|lock-frontend|frontend lock' "$work_dir/log" || break
+    ((tries)) || echo "setup: waiting for the package manager's lock"
+    run sleep 2
+  done
+  cat "$work_dir/log" >&2
+  return 1
+}
+
+command -v dpkg-query >/dev/null || die "this needs Debian 12 (dpkg-query is not there); install by hand: ${packages[*]}"
+mapfile -t wanted < <(missing)
+if ((${#wanted[@]} == 0)); then exit 0; fi
+((EUID == 0)) || die "these packages are missing and only root can install them: ${wanted[*]}"
+
+make_work_dir
+install() {
+  # An installation that was cut off earlier must be finished first.
+  [[ -z $(dpkg --audit 2>/dev/null) ]] || retry dpkg --configure -a --force-confold
+  mapfile -t wanted < <(missing)
+  if ((${#wanted[@]} == 0)); then return 0; fi
+  echo "setup: installing ${wanted[*]}"
+  retry apt-get -qq update || echo "setup: apt-get update failed; trying with the lists at hand" >&2
+  retry apt-get -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 \
+    -o Dpkg::Options::=--force-confold install "${wanted[@]}" || die "could not install: ${wanted[*]}"
+}
+
+export DEBIAN_FRONTEND=noninteractive
+with_lock "$root/scripts" install
+mapfile -t wanted < <(missing)
+((${#wanted[@]} == 0)) || die "still missing after the installation: ${wanted[*]}"
+echo "setup: done"
