@@ -8,24 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "iokernel/dataplane/settings.h"
 #include "policies/views.h"
 
 namespace sluice {
-
-// An IPv4 network or address, host order.
-struct Ipv4Net {
-  uint32_t address = 0;
-  uint8_t prefix_bits = 0;
-  [[nodiscard]] uint32_t mask() const { return prefix_bits == 0 ? 0 : ~uint32_t{0} << (32 - prefix_bits); }
-  [[nodiscard]] bool Contains(uint32_t other) const { return ((address ^ other) & mask()) == 0; }
-  bool operator==(const Ipv4Net&) const = default;
-};
-
-struct RouteConfig {
-  Ipv4Net network;
-  uint32_t via = 0;
-  bool operator==(const RouteConfig&) const = default;
-};
 
 struct AppConfig {  // [[app]]
   std::string name;
@@ -36,15 +22,6 @@ struct AppConfig {  // [[app]]
   std::string steering;  // empty: [policy] steering
   uint32_t flows = 700'000;
   bool operator==(const AppConfig&) const = default;
-};
-
-enum class PortKind : uint8_t { kNone, kAfXdp, kTap, kAfPacket, kMemif, kPci, kNull };
-
-struct PortConfig {
-  PortKind kind = PortKind::kNone;
-  std::string text;      // as written: "af_xdp:veth0"
-  std::string argument;  // what follows the colon
-  bool operator==(const PortConfig&) const = default;
 };
 
 struct Config {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <tl/expected.hpp>
 
@@ -47,8 +48,8 @@ class DataplaneApp {
   [[nodiscard]] std::byte* base() const;
   [[nodiscard]] const abi::RegionLayout& layout() const;
   [[nodiscard]] const AppCounters& counters() const;
-  [[nodiscard]] uint32_t buffers_free() const;      // in the IOKernel's pool now
-  [[nodiscard]] uint64_t table_bytes() const;       // memory of the steering policy
+  [[nodiscard]] uint32_t buffers_free() const;  // in the IOKernel's pool now
+  [[nodiscard]] uint64_t table_bytes() const;   // memory of the steering policy
 
   struct State;
   State& state() { return *state_; }  // the loop's
