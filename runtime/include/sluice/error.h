@@ -21,6 +21,7 @@ enum class Error : uint8_t {
   kSystem,         // the operating system refused; errno says why
 };
 
+// A short English phrase: "the transmit ring stayed full".
 [[nodiscard]] std::string_view ToString(Error error);
 
 template <class T>
