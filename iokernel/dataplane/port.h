@@ -36,6 +36,7 @@ struct PortInfo {
   uint16_t mtu = 1500;  // bytes of the longest IP packet
   PortCapabilities capabilities;
   int numa_node = -1;
+  std::string warning;  // what an operator should know about it; usually empty
 };
 
 class Port {
