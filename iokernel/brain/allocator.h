@@ -2,7 +2,7 @@
 //
 // The daemon's loop, the simulator and the tests run this same code. It reads the apps' signal lines and
 // writes their grant lines (abi/grant.h), and has two ways out: GrantBackend carries grants to threads,
-// AllocatorHost hears what the data path must know. All calls come from one thread.
+// AllocatorHost hears what the data path must know. All calls come from one thread, those marked otherwise apart.
 //
 // Invariants
 //  1. at most one kthread of all apps holds a core slot; a kthread holds at most one.
@@ -10,21 +10,36 @@
 //  3. an app with work and below its guarantee has a core, or one is being taken back for it.
 //  4. a kthread is in AppView::active from its first-run acknowledgement if another kthread of the app runs,
 //     else from the grant; never after a cede was sent or a park was seen.
-//  5. a parked kthread with work (abi::WorkWaits) makes its app want a core until it has been granted.
+//  5. a parked kthread with work (abi::WorkWaits, or uthreads left in its run queue) makes its app want a core
+//     until it has been granted.
+//
+// Which kthread gets a core: one that was preempted inside a uthread, else one whose packets, timers or
+// uthreads wait, the landing kthread first, else the pick policy's.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "iokernel/abi/region.h"
+#include "iokernel/brain/counters.h"
 #include "iokernel/grant/backend.h"
-#include "policies/registry.h"
 #include "policies/views.h"
 
 namespace sluice {
+
+class BrainApp;  // app_state.h
+class PickInterface;
+class CongestionInterface;
+class PlacementInterface;
+
+struct BrainAppDeleter {
+  void operator()(BrainApp* app) const;
+};
+using BrainAppPtr = std::unique_ptr<BrainApp, BrainAppDeleter>;
 
 struct CoreSpec {
   uint16_t cpu = 0;
@@ -35,14 +50,22 @@ struct CoreSpec {
 struct AllocatorOptions {
   std::vector<CoreSpec> cores;  // by CoreId
   uint16_t nic_node = 0;
-  bool shared_cpus = false;  // several slots on one CPU: never escalate beyond the signal
-  Ticks interval = 0;        // between passes
-  Ticks cede_grace = 0;      // from the cede word to the signal
-  Ticks cede_resend = 0;     // from signal to signal
-  Ticks cede_give_up = 0;    // from the cede word to eviction
+  bool shared_cpus = false;       // several slots on one CPU: never escalate beyond the signal
+  Ticks interval = 0;             // between passes
+  Ticks cede_grace = 0;           // from the cede word to the signal
+  Ticks cede_resend = 0;          // from signal to signal
+  Ticks cede_give_up = 0;         // from the cede word to eviction; 0: never
+  uint32_t grants_per_pass = 16;  // each may cost a system call; what is left over waits for the next pass
   std::string pick = "memoized";
   std::string congestion = "standing-queue";
   std::string placement = "simple";
+};
+
+// Policies that are not in the registry: for tests, and for trying one out.
+struct AllocatorPolicies {
+  std::function<std::unique_ptr<PickInterface>(uint16_t kthreads, std::span<const CoreId> sibling)> pick;
+  std::unique_ptr<CongestionInterface> congestion;
+  std::unique_ptr<PlacementInterface> placement;
 };
 
 // One app as it is attached.
@@ -62,42 +85,41 @@ struct AppMemory {
     abi::GrantLine* grant = nullptr;
   };
   std::vector<Kthread> kthreads;
+  uint32_t rx_slots = abi::kMaxRingSlots;  // of each RX ring: no more messages than that can be unread
 };
 
-// What the data path hears from the allocator.
+// What the data path hears from the allocator. It may call OnSent from within these, nothing else.
 class AllocatorHost {
  public:
   virtual ~AllocatorHost() = default;
   // The kthread has parked: take everything from its TX and fill rings. Called before the core is reused.
   virtual void OnParked(AppId app, KthreadId kthread) = 0;
   // AppView::active, landing or a core of the app has changed (calls OnActiveChange of its steering).
+  // Comes from Pass, and from OnSent when that grants a core.
   virtual void OnActiveChange(AppId app) = 0;
-  // The kthread has not answered a cede within the bound and was evicted; the app should be detached.
+  // The kthread has not answered a cede within the bound and was evicted; the app should be detached, later.
   virtual void OnUnresponsive(AppId app, KthreadId kthread) = 0;
-};
-
-struct AllocatorCounters {
-  uint64_t passes = 0;
-  uint64_t grants = 0;
-  uint64_t parks = 0;
-  uint64_t cedes = 0;
-  uint64_t signals = 0;
-  uint64_t evictions = 0;
 };
 
 class Allocator {
  public:
   Allocator(const AllocatorOptions& options, GrantBackend& backend, AllocatorHost& host);
+  Allocator(const AllocatorOptions& options, AllocatorPolicies policies, GrantBackend& backend, AllocatorHost& host);
   ~Allocator();
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
 
-  // Empty if an app with these wishes fits, else the reason with its arithmetic.
+  // Empty if an app with these wishes fits beside those attached now, else the reason with its arithmetic.
+  // Any thread; whoever posts attaches to another thread waits for the last one before he asks again.
   [[nodiscard]] std::string CheckAdmission(uint16_t guaranteed, uint16_t kthreads) const;
 
-  void Attach(const AppSpec& spec, const AppMemory& memory);
-  // Takes every core of the app at once; its memory is not touched again.
-  void Detach(AppId app);
+  // Everything the allocator will need for the app, so that Attach allocates nothing. Any thread.
+  [[nodiscard]] BrainAppPtr Prepare(const AppSpec& spec, const AppMemory& memory) const;
+  void Attach(BrainAppPtr app);
+  void Attach(const AppSpec& spec, const AppMemory& memory);  // both in one, where allocating does no harm
+  // Takes every core of the app at once; its memory is not touched again. What is returned may be freed on
+  // any thread.
+  BrainAppPtr Detach(AppId app);
 
   [[nodiscard]] const AppView& View(AppId app) const;
 
@@ -109,12 +131,14 @@ class Allocator {
 
   [[nodiscard]] std::span<const CoreView> cores() const;
   [[nodiscard]] const ShareView& share(AppId app) const;
+
+  // Any thread, between the app's attach and its detach.
   [[nodiscard]] const AllocatorCounters& counters() const;
+  [[nodiscard]] const AppGrantCounters& app_counters(AppId app) const;
   // Grants that this app, this kthread has had.
   [[nodiscard]] uint64_t grants(AppId app, KthreadId kthread) const;
 
  private:
-  struct App;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

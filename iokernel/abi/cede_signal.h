@@ -1,0 +1,12 @@
+// cede_signal.h - the signal that makes a kthread look at its cede word sooner.
+//
+// The IOKernel's futex backend sends it, the runtime handles it; any other arrival means nothing, for the
+// word is the truth. SIGURG on Linux: ignored by default, so one that comes before the handler is installed
+// or after it has been taken away does no harm, and no debugger stops for it.
+#pragma once
+
+namespace sluice::abi {
+
+inline constexpr int kCedeSignal = 23;
+
+}  // namespace sluice::abi

@@ -1,0 +1,212 @@
+// grants.cc - who wants a core, which core, which kthread; and the lists that steering sees.
+#include <algorithm>
+
+#include "iokernel/brain/allocator_impl.h"
+
+namespace sluice {
+
+// ---------------------------------------------------------------------------------------------------
+// Work of parked kthreads.
+
+bool Allocator::Impl::HasWork(const BrainApp& app, KthreadId k, Ticks now) const {
+  const BrainKthread& kthread = app.kthreads[k];
+  abi::ParkRecord record = kthread.issuer.Record();
+  record.flags = app.views[k].preempted ? uint32_t{abi::kParkPreempted} : 0;
+  // The kick word is the app's, not the kthread's: CheckKicks.
+  if (abi::WorkWaits(record, app.views[k].rx_sent, record.kick_seen, now)) return true;
+  // A cede at a safe point may leave runnable uthreads behind.
+  return kthread.signal->rq_head.load(std::memory_order_relaxed) !=
+         kthread.signal->rq_tail.load(std::memory_order_relaxed);
+}
+
+void Allocator::Impl::MarkWaiting(BrainApp& app, KthreadId k) {
+  if (app.kthreads[k].waits) return;
+  app.kthreads[k].waits = true;
+  app.waiting.Push(k);
+  ListWanting(app);
+}
+
+void Allocator::Impl::UnmarkWaiting(BrainApp& app, KthreadId k) {
+  if (!app.kthreads[k].waits) return;
+  app.kthreads[k].waits = false;
+  app.waiting.Remove(k);
+}
+
+void Allocator::Impl::ListWanting(BrainApp& app) {
+  if (app.listed) return;
+  app.listed = true;
+  wanting.push_back(&app);
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Which app.
+
+// Work that `coming` more cores would not take care of.
+bool Allocator::Impl::WantsCore(const BrainApp& app, uint16_t coming) const {
+  if (app.waiting.size() > coming) return true;
+  if (coming > 0) return false;
+  // A core that has just been given counts before it shows: congestion is judged again once its kthread runs.
+  return (app.kicked && Share(app).held == 0) || (app.congested && app.starting == 0);
+}
+
+bool Allocator::Impl::MayHaveAnother(const BrainApp& app) const {
+  const ShareView& share = Share(app);
+  return share.held + share.pending < share.max && app.parked_count > share.pending;
+}
+
+void Allocator::Impl::TryAddCore(BrainApp& app, Ticks now) {
+  const ShareView& share = Share(app);
+  if (!WantsCore(app, share.pending)) {
+    // What was promised may be long in coming. An idle core is here: it replaces the promise.
+    if (share.pending == 0 || idle_cores == 0 || !WantsCore(app, 0)) return;
+    DropPromise(ClaimCeding([&](CoreId core) { return cores[core].promised == app.spec.id; }));
+  }
+  if (!MayHaveAnother(app)) return;
+
+  const PlacementChoice choice = policies.placement->Choose({cores, shares, options.nic_node}, app.spec.id);
+  SLUICE_CHECK(choice.core == kNoCore || choice.core < cores.size(), "placement chose a core that does not exist");
+  if (choice.core != kNoCore && !choice.preempt) {
+    SLUICE_CHECK(cores[choice.core].owner == kNoApp, "placement called a core idle that has an owner");
+    if (grants_left == 0) {
+      counters.deferred.Add();
+      app.refused_pass = counters.passes;
+      return;
+    }
+    Grant(app, ChooseKthread(app, choice.core), choice.core, now);
+    return;
+  }
+  // A core that comes back anyway is better than one more to be taken; and one on its way to an app that is
+  // not owed it is the last resort of an app that is.
+  CoreId core = ClaimCeding([&](CoreId c) { return cores[c].promised == kNoApp; });
+  if (core == kNoCore && choice.core == kNoCore && share.held + share.pending < share.guaranteed) {
+    core = ClaimCeding([&](CoreId c) {
+      const ShareView& other = shares[cores[c].promised];
+      return cores[c].promised != app.spec.id && other.held + other.pending > other.guaranteed;
+    });
+    if (core != kNoCore) DropPromise(core);
+  }
+  if (core != kNoCore) {
+    Promise(app, core);
+    return;
+  }
+  if (choice.core == kNoCore) {
+    app.refused_pass = counters.passes;
+    return;
+  }
+  const CoreView& taken = cores[choice.core];
+  SLUICE_CHECK(taken.owner != kNoApp && taken.owner != app.spec.id && !taken.ceding,
+               "placement would take a core that nobody else has");
+  Promise(app, choice.core);
+  Cede(*apps[taken.owner], taken.kthread, now);
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Which core.
+
+void Allocator::Impl::Promise(BrainApp& app, CoreId core) {
+  cores[core].promised = app.spec.id;
+  Share(app).pending++;
+}
+
+void Allocator::Impl::DropPromise(CoreId core) {
+  shares[cores[core].promised].pending--;
+  cores[core].promised = kNoApp;
+}
+
+// The kthread that had it has parked, or was evicted.
+void Allocator::Impl::FreeCore(CoreId core, Ticks now) {
+  CoreView& freed = cores[core];
+  freed.last_owner = freed.owner;
+  freed.owner = kNoApp;
+  freed.kthread = kNoKthread;
+  freed.ceding = false;
+  idle_cores++;
+  if (freed.promised == kNoApp) return;
+  BrainApp& heir = *apps[freed.promised];
+  DropPromise(core);
+  if (WantsCore(heir, Share(heir).pending) && MayHaveAnother(heir)) Grant(heir, ChooseKthread(heir, core), core, now);
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Which kthread.
+
+KthreadId Allocator::Impl::ChooseKthread(BrainApp& app, CoreId core) {
+  if (!app.preempted.empty()) return app.preempted.front();
+  if (app.kthreads[app.view.landing].waits) return app.view.landing;
+  if (!app.waiting.empty()) return app.waiting.front();
+  const KthreadId k = app.pick->Pick(app.view, core);
+  SLUICE_CHECK(k < app.spec.kthreads && app.views[k].parked, "pick chose a kthread that is not parked");
+  return k;
+}
+
+void Allocator::Impl::Grant(BrainApp& app, KthreadId k, CoreId core, Ticks now) {
+  BrainKthread& kthread = app.kthreads[k];
+  KthreadView& view = app.views[k];
+  SLUICE_CHECK(view.parked && cores[core].owner == kNoApp, "a grant of what is not free");
+  if (grants_left > 0) grants_left--;
+  kthread.issuer.Grant(core, cores[core].cpu);
+  backend.Wake(app.spec.id, k, core);
+
+  kthread.granted_at = now;
+  kthread.starting = true;
+  kthread.grants.Add();
+  app.counters.grants.Add();
+  counters.grants.Add();
+  cores[core].owner = app.spec.id;
+  cores[core].kthread = k;
+  cores[core].owned_since = now;
+  idle_cores--;
+  SetHeld(app, +1);
+  app.starting++;
+  app.parked_count--;
+  app.kicked = false;
+  UnmarkWaiting(app, k);
+  if (view.preempted) app.preempted.Remove(k);
+  view.parked = false;
+  view.preempted = false;
+  view.core = core;
+  app.on_core[core] = k;
+  app.awake.Push(k);
+  order_stale = true;
+  app.pick->OnRun(k, core);
+  policies.congestion->OnGrant(app.spec.id, now);
+  if (app.active.empty()) AddActive(app, k);
+  host.OnActiveChange(app.spec.id);
+}
+
+// ---------------------------------------------------------------------------------------------------
+// What steering sees.
+
+void Allocator::Impl::AddActive(BrainApp& app, KthreadId k) {
+  app.views[k].steerable = true;
+  app.active.Push(k);
+  app.view.active = app.active.span();
+}
+
+void Allocator::Impl::RemoveActive(BrainApp& app, KthreadId k) {
+  if (app.views[k].steerable) {
+    app.views[k].steerable = false;
+    app.active.Remove(k);
+    // Nobody runs any more: those that were only granted take the packets.
+    if (app.active.empty()) {
+      for (const KthreadId other : app.awake.span()) {
+        if (app.kthreads[other].starting) AddActive(app, other);
+      }
+    }
+    app.view.active = app.active.span();
+  }
+  if (!app.active.empty()) return;
+  // The landing kthread will run next: it was preempted, or parked last. If none is parked, the ones that are
+  // about to give their cores back keep what they get until they run again.
+  if (!app.preempted.empty()) {
+    app.view.landing = app.preempted.front();
+  } else if (app.views[app.last_parked].parked) {
+    app.view.landing = app.last_parked;
+  } else if (!app.waiting.empty()) {
+    app.view.landing = app.waiting.front();
+  } else if (app.kthreads[app.view.landing].evicted && !app.awake.empty()) {
+    app.view.landing = app.awake.front();
+  }
+}
+
+}  // namespace sluice

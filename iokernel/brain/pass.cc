@@ -1,0 +1,239 @@
+// pass.cc - one pass of the allocator: read, then decide.
+#include <algorithm>
+
+#include "iokernel/brain/allocator_impl.h"
+
+namespace sluice {
+namespace {
+
+// Signal lines are written by other cores: each read is a miss, so several are kept under way.
+constexpr size_t kPrefetchAhead = 12;
+// Kick words of sleeping apps that are looked at in one pass.
+constexpr size_t kKicksPerPass = 64;
+
+}  // namespace
+
+void Allocator::Impl::Pass(Ticks now) {
+  counters.passes.Add();
+  in_pass = true;
+  grants_left = options.grants_per_pass;
+  if (order_stale) RebuildOrder();
+  PollAwake(now);
+  for (const Polled& p : started) HandleStart(*p.app, p.kthread, now);
+  for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
+  if (now >= earliest_due) CheckTimers(now);
+  CheckKicks();
+  if (!wanting.empty()) RecheckWaiting(now);
+  if (!ceding.empty()) Escalate(now);
+  Decide(now);
+  in_pass = false;
+}
+
+void Allocator::Impl::RebuildOrder() {
+  order.clear();
+  for (const AppId id : attached) {
+    BrainApp& app = *apps[id];
+    for (const KthreadId k : app.awake.span()) order.push_back({app.kthreads[k].signal, &app, k});
+  }
+  order_stale = false;
+}
+
+void Allocator::Impl::PollAwake(Ticks now) {
+  started.clear();
+  parked.clear();
+  segments.clear();
+  uint32_t count = 0;
+  const size_t polled = order.size();
+  for (size_t i = 0; i < std::min(polled, kPrefetchAhead); i++) __builtin_prefetch(order[i].signal);
+  for (size_t i = 0; i < polled; i++) {
+    if (i + kPrefetchAhead < polled) __builtin_prefetch(order[i + kPrefetchAhead].signal);
+    const Polled& p = order[i];
+    BrainKthread& kthread = p.app->kthreads[p.kthread];
+    const abi::GrantEvent event = kthread.issuer.Poll();
+    if (event != abi::GrantEvent::kNone) [[unlikely]] {
+      (event == abi::GrantEvent::kParked ? parked : started).push_back(p);
+    }
+    if (kthread.issuer.state() != abi::GrantState::kRunning) continue;
+    if (segments.empty() || segments.back().app != p.app) segments.push_back({p.app, count, count});
+    KthreadSignals& s = signals[count];
+    const abi::SignalLine& line = *p.signal;
+    s.rq_head = line.rq_head.load(std::memory_order_relaxed);
+    s.rq_tail = line.rq_tail.load(std::memory_order_relaxed);
+    SetConsumed(*p.app, p.kthread, line.rx_consumed.load(std::memory_order_relaxed));
+    const KthreadView& view = p.app->views[p.kthread];
+    s.rx_sent = view.rx_sent;
+    s.rx_consumed = view.rx_consumed;
+    s.oldest_packet = kthread.oldest.Consumed(view.rx_consumed, view.rx_sent);
+    // Another core's counter may be a little ahead, and the app may lie: nothing is younger than now.
+    s.oldest_uthread = std::min(line.oldest_ready.load(std::memory_order_relaxed), now);
+    s.busy = line.busy_ticks.load(std::memory_order_relaxed);
+    s.kthread = p.kthread;
+    segments.back().end = ++count;
+  }
+}
+
+// A kthread can have taken neither more than was sent nor less than it had before, and what it has not taken fits
+// its ring. Anything else is a lie, and what was known stays.
+void Allocator::Impl::SetConsumed(BrainApp& app, KthreadId k, uint32_t consumed) {
+  KthreadView& view = app.views[k];
+  if (view.rx_sent - view.rx_consumed > app.rx_slots) view.rx_consumed = view.rx_sent - app.rx_slots;
+  if (consumed - view.rx_consumed <= view.rx_sent - view.rx_consumed) [[likely]] {
+    view.rx_consumed = consumed;
+    return;
+  }
+  counters.lies.Add();
+  app.counters.lies.Add();
+}
+
+void Allocator::Impl::HandleStart(BrainApp& app, KthreadId k, Ticks now) {
+  const Ticks took = Since(app.kthreads[k].granted_at, now);
+  counters.starts.Add();
+  counters.start_ticks_total.Add(took);
+  counters.start_ticks_max.Raise(took);
+  app.kthreads[k].starting = false;
+  app.starting--;
+  if (app.views[k].steerable) return;
+  AddActive(app, k);
+  host.OnActiveChange(app.spec.id);
+}
+
+void Allocator::Impl::HandlePark(BrainApp& app, KthreadId k, Ticks now) {
+  BrainKthread& kthread = app.kthreads[k];
+  KthreadView& view = app.views[k];
+  const CoreId core = view.core;
+  const auto cede =
+      std::find_if(ceding.begin(), ceding.end(), [&](const Ceding& c) { return c.app == &app && c.kthread == k; });
+  if (cede != ceding.end()) {
+    const Ticks took = Since(cede->since, now);
+    counters.ceded.Add();
+    counters.cede_ticks_total.Add(took);
+    counters.cede_ticks_max.Raise(took);
+    ceding.erase(cede);
+  } else {
+    SetHeld(app, -1);
+    if (kthread.starting) {
+      kthread.starting = false;
+      app.starting--;
+    }
+  }
+  counters.parks.Add();
+  app.counters.parks.Add();
+
+  const abi::ParkRecord record = kthread.issuer.Record();
+  kthread.next_timer = record.next_timer;
+  view.parked = true;
+  view.preempted = (record.flags & abi::kParkPreempted) != 0;
+  app.awake.Remove(k);
+  app.on_core[core] = kNoKthread;
+  app.parked_count++;
+  app.last_parked = k;
+  order_stale = true;
+  app.pick->OnPark(k, core);
+  if (view.preempted) app.preempted.Push(k);
+  RemoveActive(app, k);
+  host.OnActiveChange(app.spec.id);
+
+  host.OnParked(app.spec.id, k);
+  // Only now: what the drain sent to this very kthread counts.
+  SetConsumed(app, k, record.rx_consumed);
+  if (static_cast<int32_t>(record.kick_seen - app.kick_seen) > 0) app.kick_seen = record.kick_seen;
+  if (HasWork(app, k, now)) {
+    MarkWaiting(app, k);
+  } else {
+    app.next_due = std::min(app.next_due, kthread.next_timer);
+    earliest_due = std::min(earliest_due, app.next_due);
+  }
+  if (app.awake.empty()) {
+    app.kicked = app.line->kick.load(std::memory_order_relaxed) != app.kick_seen;
+    if (app.kicked) ListWanting(app);
+  }
+  FreeCore(core, now);
+}
+
+// Timers of parked kthreads: each app knows its earliest, the machine knows the earliest of all.
+void Allocator::Impl::CheckTimers(Ticks now) {
+  earliest_due = abi::kNoTimer;
+  for (const AppId id : attached) {
+    BrainApp& app = *apps[id];
+    if (now >= app.next_due) {
+      app.next_due = abi::kNoTimer;
+      for (uint16_t k = 0; k < app.spec.kthreads; k++) {
+        if (!app.views[k].parked || app.kthreads[k].waits) continue;
+        if (app.kthreads[k].next_timer <= now) {
+          MarkWaiting(app, k);
+        } else {
+          app.next_due = std::min(app.next_due, app.kthreads[k].next_timer);
+        }
+      }
+    }
+    earliest_due = std::min(earliest_due, app.next_due);
+  }
+}
+
+// Kick words of apps of which nobody is awake; an awake kthread sees the inbox itself.
+void Allocator::Impl::CheckKicks() {
+  const size_t looks = std::min(attached.size(), kKicksPerPass);
+  for (size_t i = 0; i < looks; i++) {
+    if (kick_cursor >= attached.size()) kick_cursor = 0;
+    BrainApp& app = *apps[attached[kick_cursor++]];
+    if (!app.awake.empty() || app.kicked || app.line->kick.load(std::memory_order_relaxed) == app.kick_seen) continue;
+    app.kicked = true;
+    ListWanting(app);
+  }
+}
+
+// Work of a parked kthread may have been stolen by one that is awake; then nobody need be woken for it.
+void Allocator::Impl::RecheckWaiting(Ticks now) {
+  std::erase_if(wanting, [&](BrainApp* app) {
+    for (size_t i = app->waiting.size(); i-- > 0;) {
+      const KthreadId k = app->waiting[i];
+      if (HasWork(*app, k, now)) continue;
+      UnmarkWaiting(*app, k);
+      app->kthreads[k].next_timer = app->kthreads[k].issuer.Record().next_timer;
+      app->next_due = std::min(app->next_due, app->kthreads[k].next_timer);
+      earliest_due = std::min(earliest_due, app->next_due);
+    }
+    app->listed = !app->waiting.empty() || app->kicked;
+    return !app->listed;
+  });
+}
+
+void Allocator::Impl::Decide(Ticks now) {
+  const uint64_t pass = counters.passes;
+  const auto want = [&](BrainApp* app) {
+    if (app->wanted_pass == pass) return;
+    if (app->wanted_pass + 1 != pass) app->want_since = now;
+    app->wanted_pass = pass;
+    candidates.push_back(app);
+  };
+  candidates.clear();
+  for (const Segment& segment : segments) {
+    BrainApp& app = *segment.app;
+    const std::span<const KthreadSignals> running(signals.data() + segment.begin, segment.end - segment.begin);
+    const Congestion verdict = policies.congestion->Poll(app.spec.id, running, now);
+    app.congested = verdict == Congestion::kAddCore;
+    if (app.congested) want(&app);
+    // The last one stays: when it has nothing to do it parks by itself. The newest goes first.
+    if (verdict == Congestion::kGiveUp && app.active.size() > 1 && app.waiting.empty()) {
+      Cede(app, app.active.back(), now);
+    }
+  }
+  for (BrainApp* app : wanting) want(app);
+  if (candidates.empty()) return;
+
+  // Whoever is owed a core first, then the latency-critical, then whoever has waited longest.
+  const auto rank = [&](const BrainApp* app) {
+    const ShareView& share = Share(*app);
+    return share.held + share.pending < share.guaranteed ? 0 : share.priority == Priority::kLatencyCritical ? 1 : 2;
+  };
+  std::sort(candidates.begin(), candidates.end(), [&](const BrainApp* a, const BrainApp* b) {
+    const int rank_a = rank(a);
+    const int rank_b = rank(b);
+    if (rank_a != rank_b) return rank_a < rank_b;
+    if (a->want_since != b->want_since) return a->want_since < b->want_since;
+    return a->spec.id < b->spec.id;
+  });
+  for (BrainApp* app : candidates) TryAddCore(*app, now);
+}
+
+}  // namespace sluice
