@@ -41,8 +41,9 @@ inline constexpr uint64_t kLrpcParity = 1ULL << 63;
 class LrpcSender {
  public:
   LrpcSender() = default;
-  LrpcSender(LrpcSlot* ring, uint32_t slots, const std::atomic<uint32_t>* head)
-      : ring_(ring), head_(head), mask_(slots - 1), slots_(slots) {}
+  // `position`: messages ever sent, if the ring has a past; both ends and the head then start there.
+  LrpcSender(LrpcSlot* ring, uint32_t slots, const std::atomic<uint32_t>* head, uint32_t position = 0)
+      : ring_(ring), head_(head), mask_(slots - 1), slots_(slots), sent_(position), head_seen_(position) {}
 
   // False when the ring is full; nothing is sent then.
   [[nodiscard]] bool Send(uint64_t command, uint64_t payload);
@@ -71,8 +72,8 @@ class LrpcSender {
 class LrpcReceiver {
  public:
   LrpcReceiver() = default;
-  LrpcReceiver(LrpcSlot* ring, uint32_t slots, std::atomic<uint32_t>* head)
-      : ring_(ring), head_(head), mask_(slots - 1), slots_(slots) {}
+  LrpcReceiver(LrpcSlot* ring, uint32_t slots, std::atomic<uint32_t>* head, uint32_t position = 0)
+      : ring_(ring), head_(head), mask_(slots - 1), slots_(slots), received_(position), published_(position) {}
 
   // True if a message is waiting.
   [[nodiscard]] bool Ready() const;
