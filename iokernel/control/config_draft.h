@@ -38,6 +38,7 @@ struct ConfigDraft {
   Maybe<std::string> port, run_dir, grant;
   Maybe<int64_t> interval_us, cpu;
   std::optional<std::vector<Written<std::string>>> cores;
+  Place cores_place;
   Maybe<std::string> steering, pick, congestion, placement;
   Maybe<std::string> address;
   std::optional<std::vector<Written<std::string>>> routes;

@@ -38,6 +38,9 @@ std::string PrintConfig(const Config& config);  // TOML that parses back to the 
 // "af_xdp:veth0", ...: one line each, for whoever gave no port.
 std::string PortChoices();
 
+// 1 to 31 letters, digits and -_.:+@
+bool IsAppName(std::string_view name);
+
 // Longest run directory: its control socket's name must fit into sockaddr_un.
 inline constexpr size_t kMaxRunDir = 99;
 inline constexpr uint32_t kMaxIntervalUs = 100'000;

@@ -2,16 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "iokernel/dataplane/loop.h"
 
 namespace sluice {
-
-// Named counters, in the order in which they are to be shown.
-using CounterList = std::vector<std::pair<std::string, uint64_t>>;
 
 class DataplaneGateway {
  public:
@@ -19,8 +13,8 @@ class DataplaneGateway {
   [[nodiscard]] virtual bool Post(const Command& command) = 0;  // false: full, try again
   [[nodiscard]] virtual bool NextReply(Reply* reply) = 0;
   [[nodiscard]] virtual bool NextNotice(Notice* notice) = 0;
-  // Of the machine, not of an app.
-  [[nodiscard]] virtual CounterList LoopCounterList() const = 0;
+  [[nodiscard]] virtual const LoopCounters& loop_counters() const = 0;
+  [[nodiscard]] virtual const AllocatorCounters& allocator_counters() const = 0;
 };
 
 // The real one.
@@ -30,7 +24,8 @@ class LoopGateway final : public DataplaneGateway {
   bool Post(const Command& command) override { return loop_.Post(command); }
   bool NextReply(Reply* reply) override { return loop_.NextReply(reply); }
   bool NextNotice(Notice* notice) override { return loop_.NextNotice(notice); }
-  CounterList LoopCounterList() const override;
+  const LoopCounters& loop_counters() const override { return loop_.counters(); }
+  const AllocatorCounters& allocator_counters() const override { return loop_.allocator().counters(); }
 
  private:
   Loop& loop_;

@@ -8,6 +8,7 @@
 #include <tl/expected.hpp>
 
 #include "iokernel/control/config.h"
+#include "iokernel/control/file_descriptor.h"
 
 namespace sluice {
 
@@ -15,11 +16,11 @@ class Instance {
  public:
   // Error: a sentence that names the pid that holds the directory or the port.
   static tl::expected<Instance, std::string> Acquire(const std::string& run_dir, const PortConfig& port);
-  Instance(Instance&& other) noexcept;
+  Instance(Instance&& other) = default;
   Instance& operator=(Instance&&) = delete;
-  ~Instance();  // removes the files, and the directory if we made it
+  ~Instance();  // removes the files, and the directory if an iokerneld made it
 
-  [[nodiscard]] int control_fd() const { return control_fd_; }  // listening, non-blocking, SOCK_SEQPACKET
+  [[nodiscard]] int control_fd() const { return control_.get(); }  // listening, non-blocking, SOCK_SEQPACKET
   [[nodiscard]] const std::string& run_dir() const { return run_dir_; }
 
  private:
@@ -27,10 +28,9 @@ class Instance {
 
   std::string run_dir_;
   bool made_dir_ = false;
-  bool made_socket_ = false;
-  int lock_fd_ = -1;
-  int port_fd_ = -1;
-  int control_fd_ = -1;
+  FileDescriptor lock_;  // moved from: no longer ours to tidy up
+  FileDescriptor port_;
+  FileDescriptor control_;
 };
 
 }  // namespace sluice

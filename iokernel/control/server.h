@@ -7,10 +7,7 @@
 //   connection:  opened -> making -> threads awaited -> attaching -> attached -> detaching -> gone
 //                opened -> answering a query -> gone
 //
-// Invariants
-//  1. an AppId is reused only after the loop has answered kDetach and the memory has been freed.
-//  2. the backend knows an app's threads from before kAttach is posted until after kDetach is answered.
-//  3. every state that waits for the peer has a deadline.
+// Every stage that waits for the peer has a deadline. What happens to an attached app is told in tenants.h.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +17,7 @@
 
 #include "iokernel/control/config.h"
 #include "iokernel/control/gateway.h"
+#include "iokernel/dataplane/port.h"
 #include "iokernel/grant/backend.h"
 
 namespace sluice {
@@ -28,7 +26,7 @@ struct ServerOptions {
   Config config;
   uint64_t tsc_hz = 1'000'000'000;
   uint16_t mtu = 1500;
-  std::string port_name;               // for `stat`
+  const Port* port = nullptr;          // for `stat`; may be missing
   std::vector<std::string> fallbacks;  // what this machine lacks, one sentence each
   uint32_t max_connections = 512;      // apps and questions together
   uint32_t first_message_ms = 1000;    // from connecting to a whole request
