@@ -23,11 +23,11 @@
 #include <vector>
 
 #include "apps/lib/parse.h"
+#include "apps/lib/transport.h"
 
 namespace sluice::apps {
 
 inline constexpr size_t kFlowBatch = 32;
-inline constexpr size_t kMaxDatagram = 1472;
 
 struct FlowOptions {
   Endpoint target;

@@ -4,9 +4,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <thread>
+#include <vector>
 
 #include "apps/lib/transport.h"
 
@@ -62,26 +65,25 @@ class LinuxTransport final : public Transport {
   [[nodiscard]] std::string_view name() const override { return "linux"; }
   int Run(const std::function<int()>& main) override { return main(); }
 
-  tl::expected<Group, std::string> Bind(uint16_t port, size_t count) override {
-    Group group;
-    for (size_t i = 0; i < count; ++i) {
-      const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-      if (fd < 0) return tl::unexpected(std::string("socket: ") + std::strerror(errno));
-      group.push_back(std::make_shared<LinuxSocket>(fd));
-      const int on = 1;
-      setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-      if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &kSocketBuffer, sizeof(kSocketBuffer)) != 0) {
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kSocketBuffer, sizeof(kSocketBuffer));
-      }
-      sockaddr_in address{};
-      address.sin_family = AF_INET;
-      address.sin_port = htons(port);
-      if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-        return tl::unexpected("UDP port " + std::to_string(port) + ": " + std::strerror(errno));
-      }
+  tl::expected<void, std::string> Serve(uint16_t port, size_t workers, const Handler& handler) override {
+    std::vector<std::unique_ptr<LinuxSocket>> sockets;
+    for (size_t i = 0; i < workers; ++i) {
+      auto opened = Open(port, true);
+      if (!opened) return tl::unexpected(opened.error());
+      sockets.push_back(std::move(*opened));
     }
-    return group;
+    std::atomic<bool> failed{false};
+    for (const auto& socket : sockets) {
+      Spawn([&handler, &failed, one = socket.get()] {
+        if (!ServeOn(*one, handler)) failed.store(true, std::memory_order_relaxed);
+      });
+    }
+    JoinAll();
+    if (failed.load(std::memory_order_relaxed)) return tl::unexpected(std::string("a socket failed"));
+    return {};
   }
+
+  tl::expected<std::unique_ptr<DatagramSocket>, std::string> Bind(uint16_t port) override { return Open(port, false); }
 
   void Spawn(std::function<void()> body) override { threads_.emplace_back(std::move(body)); }
   void JoinAll() override {
@@ -89,8 +91,43 @@ class LinuxTransport final : public Transport {
     threads_.clear();
   }
   void SleepUntil(Clock::time_point time) override { std::this_thread::sleep_until(time); }
+  void Yield() override {}  // the kernel preempts without being asked
 
  private:
+  static constexpr std::chrono::milliseconds kStopCheck{100};
+
+  static tl::expected<std::unique_ptr<LinuxSocket>, std::string> Open(uint16_t port, bool shared) {
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return tl::unexpected(std::string("socket: ") + std::strerror(errno));
+    auto result = std::make_unique<LinuxSocket>(fd);
+    const int on = 1;
+    if (shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &kSocketBuffer, sizeof(kSocketBuffer)) != 0) {
+      setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kSocketBuffer, sizeof(kSocketBuffer));
+    }
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+      return tl::unexpected("UDP port " + std::to_string(port) + ": " + std::strerror(errno));
+    }
+    return result;
+  }
+
+  static bool ServeOn(LinuxSocket& socket, const Handler& handler) {
+    std::array<std::byte, kMaxDatagram> request;
+    std::array<std::byte, kMaxDatagram> reply;
+    while (!StopRequested()) {
+      const auto received = socket.Receive(request, Clock::now() + kStopCheck);
+      if (!received && received.error() == TransportError::kTimedOut) continue;
+      if (!received) return false;
+      const size_t bytes = handler(*received, std::span(request).first(received->bytes), reply);
+      // A reply that Linux has no room for is lost, as on the wire.
+      if (bytes != 0) static_cast<void>(socket.Send(std::span(reply).first(bytes), received->from));
+    }
+    return true;
+  }
+
   std::vector<std::thread> threads_;
 };
 

@@ -37,7 +37,7 @@ Json OrNull(const std::optional<T>& value) {
 Figure HonestPercentile(double percent, const abi::Histogram& latency_ns, const RunCounts& counts) {
   const double beyond = 1 - percent / 100;
   const auto wanted = static_cast<uint64_t>(std::llround(static_cast<double>(kSamplesBeyond) / beyond));
-  if (latency_ns.Count() == 0) return {{}, "no reply came"};
+  if (latency_ns.Count() == 0) return {{}, counts.why_no_latency};
   if (latency_ns.Count() < wanted) {
     return {{}, std::to_string(latency_ns.Count()) + " samples, " + std::to_string(wanted) + " are needed"};
   }
@@ -78,7 +78,7 @@ std::string ResultJson(const RunCounts& counts, const abi::Histogram& latency_ns
   if (!counts.packets_stolen) why["packets_stolen"] = "the server's replies name no kthreads";
   if (latency_ns.Count() == 0) {
     json["mean_us"] = nullptr;
-    why["mean_us"] = "no reply came";
+    why["mean_us"] = counts.why_no_latency;
   } else {
     json["mean_us"] = Us(latency_ns.Mean());
   }
@@ -88,7 +88,7 @@ std::string ResultJson(const RunCounts& counts, const abi::Histogram& latency_ns
     if (!figure.value) why[name] = figure.why;
   }
   json["max_us"] = latency_ns.Count() == 0 ? Json(nullptr) : Json(Us(static_cast<double>(latency_ns.Max())));
-  if (latency_ns.Count() == 0) why["max_us"] = "no reply came";
+  if (latency_ns.Count() == 0) why["max_us"] = counts.why_no_latency;
   json["samples"] = latency_ns.Count();
   json["why"] = why;
   return json.dump();

@@ -27,6 +27,8 @@ struct RunCounts {
   // server says nothing of kthreads.
   std::optional<uint64_t> packets_core_changed;
   std::optional<uint64_t> packets_stolen;
+  // What stands under "why" when there are no latencies at all.
+  std::string why_no_latency = "no reply came";
 };
 
 struct Figure {

@@ -13,7 +13,6 @@
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
-#include <vector>
 
 #include "apps/lib/parse.h"
 
@@ -22,6 +21,7 @@ namespace sluice::apps {
 using Clock = std::chrono::steady_clock;
 
 inline constexpr uint16_t kNoKthread = 0xffff;
+inline constexpr size_t kMaxDatagram = 1472;  // payload of a UDP datagram in an Ethernet frame
 
 enum class TransportError : uint8_t { kTimedOut, kGone, kFull, kOther };
 
@@ -29,7 +29,7 @@ struct Received {
   size_t bytes = 0;
   Endpoint from;
   uint16_t steered = kNoKthread;    // the kthread that the packet was steered to
-  uint16_t executing = kNoKthread;  // the kthread that this thread runs on now
+  uint16_t executing = kNoKthread;  // the kthread that the receiver ran on
 };
 
 class DatagramSocket {
@@ -57,14 +57,20 @@ class Transport {
   // Runs `main` as the first thread; its result is the exit status. Called once.
   virtual int Run(const std::function<int()>& main) = 0;
 
-  // `count` sockets for the datagrams to one port (0: any free one), which share the load: on Linux they are
-  // different ones (SO_REUSEPORT), on libruntime the same one `count` times. Error: a sentence.
-  using Group = std::vector<std::shared_ptr<DatagramSocket>>;
-  virtual tl::expected<Group, std::string> Bind(uint16_t port, size_t count) = 0;
+  // Answers every datagram to `port` until a stop signal: `handler` reads `request` and writes a reply, whose length
+  // it returns (0: none). It is called by many threads at once: on Linux by `workers` of them, each with a socket of
+  // its own (SO_REUSEPORT); on libruntime by a uthread per datagram. Error: a sentence.
+  using Handler =
+      std::function<size_t(const Received& how, std::span<const std::byte> request, std::span<std::byte> reply)>;
+  virtual tl::expected<void, std::string> Serve(uint16_t port, size_t workers, const Handler& handler) = 0;
+
+  // A socket of its own port; 0: any free one. Error: a sentence.
+  virtual tl::expected<std::unique_ptr<DatagramSocket>, std::string> Bind(uint16_t port) = 0;
 
   virtual void Spawn(std::function<void()> body) = 0;
   virtual void JoinAll() = 0;  // waits for all that were spawned
   virtual void SleepUntil(Clock::time_point time) = 0;
+  virtual void Yield() = 0;  // lets another thread run, and lets the core be taken away cheaply
 };
 
 // "linux" or "sluice"; an unknown name is an error that lists them.

@@ -11,17 +11,15 @@ namespace sluice::apps {
 
 struct ServerOptions {
   uint16_t port = 7000;
-  size_t workers = 1;  // threads that each take a datagram at a time
+  size_t workers = 1;  // on Linux
 };
 
 struct ServerCounts {
   uint64_t served = 0;
   uint64_t malformed = 0;  // not a request
-  uint64_t unsent = 0;     // the reply was refused
-  bool gone = false;       // the transport ended
 };
 
-// Until a stop signal, or until the transport is gone. Called inside Transport::Run. Error: a sentence.
+// Until a stop signal. Called inside Transport::Run. Error: a sentence.
 [[nodiscard]] tl::expected<ServerCounts, std::string> RunServer(Transport& transport, const ServerOptions& options);
 
 }  // namespace sluice::apps

@@ -1,5 +1,6 @@
 // threaded_client.cc - the load generator on a transport whose threads are cheap: a socket and a receiver per flow.
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "apps/synthetic/client.h"
@@ -16,11 +17,11 @@ tl::expected<ClientResult, std::string> RunThreadedClient(Transport& transport, 
     return tl::unexpected(std::to_string(options.load.flows) + " flows, allowed on this transport is 1 to " +
                           std::to_string(kMaxSockets));
   }
-  std::vector<std::shared_ptr<DatagramSocket>> sockets;
+  std::vector<std::unique_ptr<DatagramSocket>> sockets;
   for (uint32_t i = 0; i < options.load.flows; ++i) {
-    auto group = transport.Bind(static_cast<uint16_t>(options.first_port + i), 1);
-    if (!group) return tl::unexpected(group.error());
-    sockets.push_back(group->front());
+    auto socket = transport.Bind(static_cast<uint16_t>(options.first_port + i));
+    if (!socket) return tl::unexpected(socket.error());
+    sockets.push_back(std::move(*socket));
   }
   const Clock::time_point start = Clock::now();
   const auto now_ns = [start] { return static_cast<uint64_t>(std::chrono::nanoseconds(Clock::now() - start).count()); };

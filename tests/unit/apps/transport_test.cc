@@ -19,30 +19,32 @@ const uint16_t kPort = static_cast<uint16_t>(10'000 + getpid() * 16 % 40'000);
 
 TEST(LinuxTransport, ADatagramArrivesWithItsSender) {
   auto transport = MakeLinuxTransport();
-  auto server = transport->Bind(kPort, 1);
-  auto client = transport->Bind(kPort + 1, 1);
+  auto server = transport->Bind(kPort);
+  auto client = transport->Bind(kPort + 1);
   ASSERT_TRUE(server && client);
   const std::array<std::byte, 3> bytes{};
-  ASSERT_TRUE((*client)[0]->Send(bytes, {0x7f000001, kPort}));
+  ASSERT_TRUE((*client)->Send(bytes, {0x7f000001, kPort}));
   std::array<std::byte, 16> buffer;
-  const auto received = (*server)[0]->Receive(buffer, Clock::now() + std::chrono::seconds(5));
+  const auto received = (*server)->Receive(buffer, Clock::now() + std::chrono::seconds(5));
   ASSERT_TRUE(received);
   EXPECT_EQ(received->bytes, 3u);
   EXPECT_EQ(received->from, (Endpoint{0x7f000001, static_cast<uint16_t>(kPort + 1)}));
   EXPECT_EQ(received->steered, kNoKthread);
 }
 
-TEST(LinuxTransport, AGroupSharesAPort) {
+TEST(LinuxTransport, APortInUseIsRefused) {
   auto transport = MakeLinuxTransport();
-  EXPECT_EQ(transport->Bind(kPort + 2, 4)->size(), 4u);
+  auto first = transport->Bind(kPort + 2);
+  ASSERT_TRUE(first);
+  EXPECT_THAT(transport->Bind(kPort + 2).error(), HasSubstr("in use"));
 }
 
 TEST(LinuxTransport, ReceiveGivesUpAtItsDeadline) {
   auto transport = MakeLinuxTransport();
-  auto server = transport->Bind(kPort + 3, 1);
+  auto server = transport->Bind(kPort + 3);
   ASSERT_TRUE(server);
   std::array<std::byte, 16> buffer;
-  const auto received = (*server)[0]->Receive(buffer, Clock::now());
+  const auto received = (*server)->Receive(buffer, Clock::now());
   ASSERT_FALSE(received);
   EXPECT_EQ(received.error(), TransportError::kTimedOut);
 }
