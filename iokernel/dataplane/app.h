@@ -12,6 +12,7 @@
 
 #include "iokernel/abi/region.h"
 #include "iokernel/brain/allocator.h"
+#include "iokernel/dataplane/buffer_pool.h"
 #include "iokernel/dataplane/counters.h"
 #include "policies/registry.h"
 
@@ -32,6 +33,7 @@ struct AppParams {
   uint64_t tsc_hz = 0;
   bool shared_cpus = false;
   uint16_t cores = 1;  // core slots of the machine
+  BufferOrder buffer_order = BufferOrder::kLifo;
 };
 
 class DataplaneApp {
@@ -48,8 +50,9 @@ class DataplaneApp {
   [[nodiscard]] std::byte* base() const;
   [[nodiscard]] const abi::RegionLayout& layout() const;
   [[nodiscard]] const AppCounters& counters() const;
-  [[nodiscard]] uint32_t buffers_free() const;  // in the IOKernel's pool now
-  [[nodiscard]] uint64_t table_bytes() const;   // memory of the steering policy
+  [[nodiscard]] std::span<const KthreadCounters> kthread_counters() const;
+  [[nodiscard]] uint64_t table_bytes() const;     // memory of the steering policy
+  [[nodiscard]] uint64_t resident_bytes() const;  // less than region_bytes(): the app has punched holes
 
   struct State;
   State& state() { return *state_; }  // the loop's

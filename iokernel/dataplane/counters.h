@@ -48,13 +48,12 @@ enum class LinkDrop : uint8_t {
   kArpBad,      // malformed, or from an impossible sender
   kArpIgnored,  // well-formed, but neither a request to us nor an answer to a question of ours
   kEchoBad,     // to the IOKernel's own address, and no ICMP echo request
-  kFaulted,     // on their way when an app's memory failed
   kCount,
 };
 inline constexpr std::array<std::string_view, static_cast<size_t>(LinkDrop::kCount)> kLinkDropNames = {
-    "runt",       "segmented",        "not_ours",    "vlan",        "ipv6",     "ethertype",
-    "ip_version", "ip_header_length", "ip_length",   "ip_checksum", "fragment", "bad_source",
-    "no_app",     "arp_bad",          "arp_ignored", "echo_bad",    "faulted"};
+    "runt",      "segmented",   "not_ours", "vlan",       "ipv6",   "ethertype", "ip_version",  "ip_header_length",
+    "ip_length", "ip_checksum", "fragment", "bad_source", "no_app", "arp_bad",   "arp_ignored", "echo_bad",
+};
 
 // Why a packet to or from an app went no further.
 enum class AppDrop : uint8_t {
@@ -105,7 +104,6 @@ struct CounterName {
 struct LoopCounters {
   Counter iterations;
   Counter busy_ticks;     // time in iterations that found work
-  Counter passes;         // of the allocator
   Counter commands;       // from the control thread
   Counter local_packets;  // switched between apps of this machine
   Counter arp_packets;    // arrived and acted upon
@@ -120,7 +118,7 @@ struct LoopCounters {
   DropCounters<LinkDrop> drops;
 
   static constexpr auto kDropNames = std::span(kLinkDropNames);
-  static constexpr std::array<CounterName<LoopCounters>, 14> Names();
+  static constexpr std::array<CounterName<LoopCounters>, 13> Names();
 };
 
 struct AppCounters {
@@ -170,11 +168,10 @@ void ForEach(const Counters& counters, Fn&& fn) {
 
 // ---------------------------------------------------------------------------------------------------
 
-constexpr std::array<CounterName<LoopCounters>, 14> LoopCounters::Names() {
+constexpr std::array<CounterName<LoopCounters>, 13> LoopCounters::Names() {
   using C = LoopCounters;
   return {{{"iterations", &C::iterations},
            {"busy_ticks", &C::busy_ticks},
-           {"passes", &C::passes},
            {"commands", &C::commands},
            {"local_packets", &C::local_packets},
            {"arp_packets", &C::arp_packets},

@@ -68,7 +68,7 @@ class Loop {
   [[nodiscard]] bool NextNotice(Notice* notice);
   void Stop();
 
-  // Control thread: counters are written by the loop with relaxed stores.
+  // Any thread.
   [[nodiscard]] const LoopCounters& counters() const;
   [[nodiscard]] const Allocator& allocator() const;
 

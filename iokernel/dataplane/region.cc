@@ -50,6 +50,8 @@ tl::expected<Region, std::string> Region::Make(const std::string& name, size_t b
   void* base = mmap(aligned, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, region.fd_, 0);
   if (base == MAP_FAILED) return tl::unexpected(Failure("map", bytes));
   region.base_ = static_cast<std::byte*>(base);
+  region.guard_ = MemoryGuard(region.base_, bytes);
+  if (!region.guard_.active()) return tl::unexpected(std::string("too many apps are being made and freed at once"));
   // Advice: it is fine if the kernel has no huge pages for shared memory.
   (void)madvise(base, bytes, MADV_HUGEPAGE);
   (void)madvise(base, bytes, MADV_DONTFORK);
@@ -65,9 +67,11 @@ Region::Region(Region&& other) noexcept
       base_(std::exchange(other.base_, nullptr)),
       bytes_(other.bytes_),
       reserved_(std::exchange(other.reserved_, nullptr)),
-      reserved_bytes_(other.reserved_bytes_) {}
+      reserved_bytes_(other.reserved_bytes_),
+      guard_(std::move(other.guard_)) {}
 
 Region::~Region() {
+  guard_ = MemoryGuard();
   if (reserved_ != nullptr) munmap(reserved_, reserved_bytes_);
   if (fd_ >= 0) close(fd_);
 }

@@ -12,6 +12,8 @@
 #include <string>
 #include <tl/expected.hpp>
 
+#include "iokernel/dataplane/guard.h"
+
 namespace sluice {
 
 class Region {
@@ -27,6 +29,8 @@ class Region {
   [[nodiscard]] size_t bytes() const { return bytes_; }
   // Bytes that have memory behind them; fewer than bytes() after the app has punched holes.
   [[nodiscard]] uint64_t resident_bytes() const;
+  // True once an access to it has failed; it then reads as zeros (guard.h).
+  [[nodiscard]] bool failed() const { return guard_.failed(); }
 
  private:
   Region() = default;
@@ -35,6 +39,7 @@ class Region {
   size_t bytes_ = 0;
   std::byte* reserved_ = nullptr;  // the whole mapping, of which base_ is the part aligned to a huge page
   size_t reserved_bytes_ = 0;
+  MemoryGuard guard_;
 };
 
 }  // namespace sluice
