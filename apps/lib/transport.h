@@ -77,7 +77,8 @@ class Transport {
 [[nodiscard]] tl::expected<std::unique_ptr<Transport>, std::string> MakeTransport(std::string_view name,
                                                                                   const TransportOptions& options);
 [[nodiscard]] std::unique_ptr<Transport> MakeLinuxTransport();
-[[nodiscard]] std::unique_ptr<Transport> MakeSluiceTransport(const TransportOptions& options);
+[[nodiscard]] tl::expected<std::unique_ptr<Transport>, std::string> MakeSluiceTransport(
+    const TransportOptions& options);
 
 // True once SIGINT or SIGTERM came. CatchStopSignals() first, before any thread is started.
 void CatchStopSignals();

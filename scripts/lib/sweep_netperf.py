@@ -1,0 +1,138 @@
+"""sweep_netperf.py - netperf over client threads, on libruntime and on Linux. Called by scripts/netperf.sh."""
+
+import sys
+
+import options as options_of
+import plots
+from report import Table, host_json, number, print_reasons, write_json
+from rig import APP_ADDRESS, LinuxRig, Placement, make_rig
+from sandbox import Sandbox, Stopped, log, stop_on_signals
+
+PORT = 7001
+
+
+def arguments():
+    parser = options_of.parser("netperf.sh", "Sweeps client threads of UDP_RR or UDP_STREAM, sluice and Linux in turn.")
+    add = parser.add_argument
+    add("--test", choices=("UDP_RR", "UDP_STREAM"), default="UDP_RR", help="[UDP_RR]")
+    add("--threads", type=options_of.list_of(int), default="1,2,4,8,12", help="client threads [%(default)s]")
+    add("--servers", type=options_of.list_of(server), default="sluice,linux", help="[%(default)s]")
+    add("--policies", type=options_of.policies, default="rss", help="of sluice: steering[/pick],... [%(default)s]")
+    add("--bytes", type=int, default=64, help="payload [64]")
+    add("--seconds", type=options_of.positive, default=3, help="measured time of a run [3]")
+    add("--json", metavar="FILE", default=options_of.default_output("netperf.json"), help="[build/netperf.json]")
+    add("--plot", metavar="FILE.png", default=options_of.default_output("netperf.png"), help="[build/netperf.png]")
+    options = parser.parse_args()
+    options_of.check_files(parser, options)
+    return options
+
+
+def server(text):
+    if text not in ("sluice", "linux"):
+        raise ValueError(f"got '{text}', allowed are sluice and linux")
+    return text
+
+
+def run_client(rig, options, threads):
+    return rig.run_client(
+        "netperf",
+        *("--target", f"{APP_ADDRESS}:{PORT}", "--test", options.test, "--threads", threads),
+        *("--bytes", options.bytes, "--seconds", options.seconds),
+        timeout_s=options.seconds + 30,
+    )
+
+
+def measure_sluice(rig, options, policy, threads):
+    daemon = rig.start_iokerneld(*policy.flags())
+    app = None
+    try:
+        app = rig.start_app(
+            daemon,
+            "netperf",
+            *("server", "--name", "netperf", "--address", APP_ADDRESS, "--port", PORT),
+            *("--kthreads", rig.placement.slots),
+            wait_for="serving",
+        )
+        run = run_client(rig, options, threads)
+    finally:
+        for service in (app, daemon):
+            if service is not None:
+                rig.drop(service)
+    return {"server": f"sluice {policy}", "port": rig.port, "server_cpus": rig.placement.apps, **run}
+
+
+def measure_linux(rig, options, threads):
+    app = rig.start_server("netperf", "--port", PORT, "--workers", len(rig.server_cpus))
+    try:
+        run = run_client(rig, options, threads)
+    finally:
+        rig.drop(app)
+    return {"server": "linux", "port": "veth", "server_cpus": rig.server_cpus, **run}
+
+
+def sweep(options, rig, linux, table):
+    runs = []
+    failures = 0
+    for threads in options.threads:
+        points = []
+        if "sluice" in options.servers:
+            points += [(f"sluice {p}", lambda p=p: measure_sluice(rig, options, p, threads)) for p in options.policies]
+        if "linux" in options.servers:
+            points.append(("linux", lambda: measure_linux(linux, options, threads)))
+        for name, point in points:
+            try:
+                run = point()
+            except (RuntimeError, OSError) as error:
+                failures += 1
+                log(f"{name} with {threads} threads failed: {error}")
+                continue
+            runs.append(run)
+            gbit = number(run.get("received_gbit_per_second"), 3)
+            us = [number(run[name], 1) for name in ("p50_us", "p99_us")]
+            table.row(run["server"], threads, number(run["achieved_rps"]), gbit, *us, number(run["lost"]))
+    return runs, failures
+
+
+def series(options, runs):
+    figures = {"UDP_RR": (("achieved_rps", "requests/s"), ("p50_us", "p50, us")), "UDP_STREAM": (("achieved_rps", "packets/s"),)}
+    result = {}
+    for figure, title in figures[options.test]:
+        result[title] = {}
+        for run in runs:
+            result[title].setdefault(run["server"], []).append((run["threads"], run[figure]))
+    return result
+
+
+def main():
+    options = arguments()
+    if options.check_arguments:
+        return 0
+    stop_on_signals()
+    columns = (("server", 24), ("threads", 7), ("per second", 10), ("Gbit/s", 7), ("p50 us", 8), ("p99 us", 8))
+    table = Table(*columns, ("lost", 8))
+    try:
+        with Sandbox(options.work) as box:
+            placement = Placement()
+            rig = make_rig(box, options.bin, placement) if "sluice" in options.servers else None
+            linux = LinuxRig(box, options.bin, placement)
+            port = rig.port if rig else "veth"
+            print(f"port {port}; {placement.sentence()}; the Linux server on CPUs {linux.server_cpus}")
+            table.header()
+            runs, failures = sweep(options, rig, linux, table)
+            host = host_json(placement, port)
+    except Stopped as stopped:
+        return stopped.status
+    except RuntimeError as error:
+        log(f"netperf.sh: {error}")
+        return 1
+    print_reasons(runs, lambda run: f"{run['server']} with {run['threads']} threads")
+    write_json(options.json, {"host": host, "runs": runs})
+    if runs:
+        title = f"netperf {options.test}, {options.bytes} B"
+        plots.lines(options.plot, title, "client threads", series(options, runs), host, y_label="", log_y=False)
+    print(f"wrote {options.json} and {options.plot}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
