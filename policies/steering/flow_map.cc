@@ -17,8 +17,10 @@ namespace sluice {
 namespace {
 
 // The flow hash may leave bits unused (a port's hash of few queues, a test's counter); CRC spreads it over all 32.
-// One instruction inline instead of an indirect call per key, as rte_hash would make.
-uint32_t Signature(uint32_t key) { return _mm_crc32_u32(0, key); }
+// One instruction inline instead of an indirect call per key, as rte_hash would make. It starts from ~0, because key
+// 0 must not have signature 0: rte_hash would take an empty slot for that key, overlook it in a later slot of the
+// bucket, and insert it a second time.
+uint32_t Signature(uint32_t key) { return _mm_crc32_u32(~uint32_t{0}, key); }
 
 uint32_t SignatureFunction(const void* key, uint32_t /*length*/, uint32_t /*init*/) {
   return Signature(*static_cast<const uint32_t*>(key));
@@ -74,7 +76,7 @@ tl::expected<FlowMap, std::string> FlowMap::Make(uint32_t flows) {
                           rte_strerror(rte_errno) + "; start with more memory or fewer flows");
   }
   rte_hash_set_cmp_func(table, CompareKeys);
-  const auto positions = static_cast<uint32_t>(rte_hash_max_key_id(table)) + 1;
+  const auto positions = static_cast<uint32_t>(rte_hash_max_key_id(table));  // they are 0 .. id-1
   return FlowMap(table, positions);
 }
 
