@@ -23,6 +23,7 @@ struct Arguments {
   std::string json;
   double seconds = 5;
   double warmup = 1;
+  uint32_t drain_ms = 1000;
 };
 
 int Server(const Arguments& arguments) {
@@ -61,6 +62,7 @@ int Client(Arguments& arguments) {
   options.load.arrivals = arguments.arrivals == "uniform" ? ArrivalKind::kUniform : ArrivalKind::kPoisson;
   options.load.measured_ns = static_cast<uint64_t>(arguments.seconds * 1e9);
   options.load.warmup_ns = static_cast<uint64_t>(arguments.warmup * 1e9);
+  options.drain_ns = uint64_t{arguments.drain_ms} * 1'000'000;
   options.load.run = std::random_device()();
   auto transport = arguments.transport.Make();
   if (!transport) return Fail("synthetic", transport.error());
@@ -94,6 +96,9 @@ int Main(int argc, char** argv) {
   client->add_option("--source-port", options.first_port, "first source port")->capture_default_str();
   client->add_option("--seconds", arguments.seconds, "measured time")->check(CLI::Range(0.01, 3600.0));
   client->add_option("--warmup", arguments.warmup, "uncounted time before")->check(CLI::Range(0.0, 3600.0));
+  client->add_option("--drain-ms", arguments.drain_ms, "how long to wait for the last replies")
+      ->check(CLI::Range(0, 60'000))
+      ->capture_default_str();
   client->add_option("--service", arguments.service, "const:10us, exp:10us, bimodal:0.995:0.5us:500us")
       ->capture_default_str();
   client->add_option("--arrivals", arguments.arrivals, "poisson or uniform")

@@ -21,10 +21,13 @@ experiment() {
   make_work_dir
   run "$root/scripts/setup.sh"
   "$python" -B "$program" --check-arguments "$@" || exit $?
-  echo "building build/release ..."
-  # shellcheck disable=SC2086 # a list of words
-  build release $targets
+  local bin=${SLUICE_BIN:-$root/build/release/bin} # SLUICE_BIN: programs that are built already
+  if [[ -z ${SLUICE_BIN:-} ]]; then
+    echo "building build/release ..."
+    # shellcheck disable=SC2086 # a list of words
+    build release $targets
+  fi
   export MPLCONFIGDIR=$work_dir/matplotlib RUNTIME_DIRECTORY=$work_dir/dpdk
   mkdir -p "$MPLCONFIGDIR" "$RUNTIME_DIRECTORY"
-  run "$python" -B "$program" --bin "$root/build/release/bin" --work "$work_dir" "$@"
+  run "$python" -B "$program" --bin "$bin" --work "$work_dir" "$@"
 }

@@ -93,15 +93,13 @@ class Rig:
         for cpu in self.placement.awake():
             self.box.service(f"awake{cpu}", "chrt", "--idle", "0", "sh", "-c", "while :; do :; done", cpus=[cpu])
 
-    def start_iokerneld(self, *flags, name="iokerneld", timeout_s=30, config=None):
+    def start_iokerneld(self, *flags, name="iokerneld", timeout_s=30, run_dir=None):
         """A new iokerneld, ready for apps; its run directory is in `.run_dir`."""
         self.count += 1
-        run_dir = self.box.path(f"run{self.count}")
+        run_dir = run_dir or self.box.path(f"run{self.count}")
         command = [self.program("iokerneld"), "--port", self.port, "--run-dir", run_dir]
         command += ["--address", IOKERNEL_ADDRESS, "--route", f"{FLOW_NETWORK} via {CLIENT_ADDRESS}"]
         command += ["--cpu", self.placement.loop, "--cores", self.placement.cores]
-        if config is not None:
-            command += ["--config", config]
         daemon = self.box.service(f"{name}{self.count}", *command, *flags, namespace=self.server)
         daemon.run_dir = run_dir
         daemon.wait_for("ready", timeout_s)
@@ -121,6 +119,10 @@ class Rig:
     def run_client(self, program, *arguments, timeout_s):
         """A Linux client to its end; its JSON result."""
         return _run_client(self, program, arguments, timeout_s)
+
+    def client_command(self, program, *arguments):
+        """For a client that runs in the background: the file of its result, and the command."""
+        return _client_command(self, program, arguments)
 
     def stat(self, daemon):
         """What `sluicectl stat --json` says."""
@@ -175,10 +177,15 @@ class LinuxRig:
         return _drop(self.box, service)
 
 
-def _run_client(rig, program, arguments, timeout_s):
+def _client_command(rig, program, arguments):
+    """The file of its result, and the words."""
     rig.count += 1
     path = rig.box.path(f"{type(rig).__name__}-result{rig.count}.json")
-    words = [os.path.join(rig.bin, program), "client", "--transport", "linux", "--json", path, *arguments]
+    return path, [os.path.join(rig.bin, program), "client", "--transport", "linux", "--json", path, *arguments]
+
+
+def _run_client(rig, program, arguments, timeout_s):
+    path, words = _client_command(rig, program, arguments)
     rig.client.run(*words, timeout=timeout_s, cpus=rig.placement.client)
     return read_json(path)
 

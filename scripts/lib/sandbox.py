@@ -4,11 +4,12 @@ A namespace is unnamed: nothing but a file descriptor of this process holds it, 
 when this process ends, however it ends. Every child gets SIGKILL when this process dies. Only the standard library.
 """
 
+import contextlib
 import ctypes
 import json
 import os
-import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -51,7 +52,7 @@ class Namespace:
 
     def __init__(self, name):
         self.name = name
-        ours = os.open("/proc/self/ns/net", os.O_RDONLY)
+        ours = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             _call(_libc.unshare(CLONE_NEWNET), "a network namespace (it needs root)")
             self.fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -78,6 +79,30 @@ class Namespace:
         if check and child.returncode != 0:
             raise RuntimeError(f"{' '.join(map(str, command))} ended with {child.returncode}: {output.strip()}")
         return output
+
+    @contextlib.contextmanager
+    def entered(self):
+        """This process is in the namespace meanwhile; sockets made here stay in it. Main thread only."""
+        ours = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _call(_libc.setns(self.fd, CLONE_NEWNET), f"into the namespace {self.name}")
+            yield
+        finally:
+            _call(_libc.setns(ours, CLONE_NEWNET), "back to our namespace")
+            os.close(ours)
+
+    def udp_socket(self, timeout_s=1.0):
+        with self.entered():
+            made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.settimeout(timeout_s)
+        return made
+
+    def raw_socket(self, interface):
+        """Sends whole Ethernet frames through one interface."""
+        with self.entered():
+            made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+            made.bind((interface, 0))
+        return made
 
     def sysctl(self, **settings):
         """Settings such as net_ipv4_ip_forward=0, for this namespace alone."""
@@ -255,7 +280,3 @@ def wait_until(condition, timeout_s, what):
 
 def log(text):
     print(text, file=sys.stderr, flush=True)
-
-
-def readable(stream, timeout_s):
-    return bool(select.select([stream], [], [], timeout_s)[0])

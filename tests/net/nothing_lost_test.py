@@ -1,0 +1,24 @@
+"""100 000 requests at a moderate rate: every one is answered, in order, under each steering policy."""
+
+from lib import check, equal, load, run_test, start_server
+
+PACKETS = 100_000
+RATE = 20_000
+
+
+def test(rig):
+    for steering in ("rss", "round-robin", "flow-affinity"):
+        packets = PACKETS if steering == "rss" else PACKETS // 5
+        daemon = rig.start_iokerneld("--steering", steering)
+        server = start_server(rig, daemon)
+        result = load(rig, rate=RATE, seconds=packets / RATE, flows=1000, arrivals="uniform")
+        print(steering, {k: result[k] for k in ("sent", "lost", "out_of_order", "p50_us", "packets_core_changed")})
+        check(result["sent"] >= packets - 1, f"the client sent {result['sent']} only")
+        equal(result["lost"], 0, f"{steering}: lost")
+        if steering != "round-robin":
+            equal(result["out_of_order"], 0, f"{steering}: out of order")
+        equal(rig.drop(server), 0, "the server's exit status")
+        equal(rig.drop(daemon), 0, "iokerneld's exit status")
+
+
+run_test(test)
