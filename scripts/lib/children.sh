@@ -8,6 +8,11 @@
 # The script gets: run CMD..., make_work_dir (sets work_dir, a private temporary directory, removed at the
 # end), with_lock DIRECTORY CMD..., die WORDS...
 
+work_dir=
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
 # A background job of a non-interactive shell starts with SIGINT ignored, which no trap can undo: start again
 # with the default.
 if [[ -z ${SLUICE_SIGNALS_RESET:-} ]]; then
@@ -18,10 +23,6 @@ if [[ -z ${SLUICE_SIGNALS_RESET:-} ]]; then
 fi
 unset SLUICE_SIGNALS_RESET
 
-work_dir=
-trap 'exit 130' INT
-trap 'exit 143' TERM
-trap 'exit 129' HUP
 trap on_exit EXIT
 
 die() {
