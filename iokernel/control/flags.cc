@@ -54,7 +54,7 @@ void Declare(CLI::App& app, RawFlags& raw) {
   };
   text("--config", raw.config, "FILE", "TOML with the tables [iokernel], [policy], [net], [[app]]");
   text("--port", raw.port, "PORT",
-       "where packets come from: af_xdp:IFACE, tap:NAME, af_packet:IFACE, memif:ARGS, pci:ADDR, null");
+       "where packets come from: af_xdp:IFACE, tap:NAME, af_packet:IFACE, memif:SOCKET, pci:ADDR, null");
   text("--run-dir", raw.run_dir, "DIR", "of the control socket, pid file and lock; makes the instance [/run/sluice]");
   text("--cpu", raw.cpu, "N", "the loop's own CPU [the first that --cores does not use]");
   app.add_option("--cores", raw.cores,

@@ -21,9 +21,11 @@
 namespace sluice {
 namespace {
 
-using Failure = tl::unexpected<std::string>;
+using Failure = tl::unexpected<InstanceError>;
 
-Failure Fail(const std::string& what) { return tl::make_unexpected(what + ": " + std::strerror(errno)); }
+Failure Refused(std::string sentence) { return Failure(InstanceError{false, std::move(sentence)}); }
+Failure InUse(std::string sentence) { return Failure(InstanceError{true, std::move(sentence)}); }
+Failure Fail(const std::string& what) { return Refused(what + ": " + std::strerror(errno)); }
 
 std::string CommandOf(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
@@ -45,14 +47,14 @@ pid_t HolderOf(const std::string& pid_file) {
 }
 
 // A lock on the file that is there under this name, not on one that its last holder has just removed.
-tl::expected<FileDescriptor, std::string> Lock(const std::string& path, const std::string& run_dir) {
+tl::expected<FileDescriptor, InstanceError> Lock(const std::string& path, const std::string& run_dir) {
   while (true) {
     FileDescriptor fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
     if (!fd.valid()) return Fail("cannot open " + path);
     if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) return Fail("cannot lock " + path);
-      return tl::make_unexpected("the run directory " + run_dir + " is in use by " + ByPid(HolderOf(run_dir + "/pid")) +
-                                 "; stop it, or start this one with another --run-dir");
+      return InUse("the run directory " + run_dir + " is in use by " + ByPid(HolderOf(run_dir + "/pid")) +
+                   "; stop it, or start this one with another --run-dir");
     }
     struct stat held {
     }, named{};
@@ -94,7 +96,7 @@ pid_t ListenerOf(const sockaddr_un& address, socklen_t length) {
   return getsockopt(probe.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 ? credentials.pid : 0;
 }
 
-tl::expected<FileDescriptor, std::string> ClaimPort(const PortConfig& port) {
+tl::expected<FileDescriptor, InstanceError> ClaimPort(const PortConfig& port) {
   const std::string name = ClaimName(port);
   if (name.empty()) return FileDescriptor();
   sockaddr_un address;
@@ -103,17 +105,17 @@ tl::expected<FileDescriptor, std::string> ClaimPort(const PortConfig& port) {
   if (!fd.valid()) return Fail("cannot make a socket");
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {
     if (errno != EADDRINUSE) return Fail("cannot claim the port " + port.text);
-    return tl::make_unexpected("the port " + port.text + " is in use by " + ByPid(ListenerOf(address, length)) +
-                               "; stop it, or start this one with another --port");
+    return InUse("the port " + port.text + " is in use by " + ByPid(ListenerOf(address, length)) +
+                 "; stop it, or start this one with another --port");
   }
   if (listen(fd.get(), 8) != 0) return Fail("cannot claim the port " + port.text);
   return fd;
 }
 
-tl::expected<FileDescriptor, std::string> ListenControl(const std::string& path) {
+tl::expected<FileDescriptor, InstanceError> ListenControl(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return tl::make_unexpected(path + ": too long for a socket's name");
+  if (path.size() >= sizeof address.sun_path) return Refused(path + ": too long for a socket's name");
   std::memcpy(address.sun_path, path.c_str(), path.size());
   FileDescriptor fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return Fail("cannot make a socket");
@@ -137,20 +139,20 @@ bool WriteFile(const std::string& path, const std::string& text) {
 
 }  // namespace
 
-tl::expected<Instance, std::string> Instance::Acquire(const std::string& run_dir, const PortConfig& port) {
+tl::expected<Instance, InstanceError> Instance::Acquire(const std::string& run_dir, const PortConfig& port) {
   Instance instance;
   std::error_code error;
   const bool made = std::filesystem::create_directories(run_dir, error);
   if (error || !std::filesystem::is_directory(run_dir, error)) {
-    return tl::make_unexpected("cannot make the run directory " + run_dir + ": " +
-                               (error ? error.message() : "something else has this name") +
-                               "; start with --run-dir DIR, a directory you may write to");
+    return Refused("cannot make the run directory " + run_dir + ": " +
+                   (error ? error.message() : "something else has this name") +
+                   "; start with --run-dir DIR, a directory you may write to");
   }
   if (made) std::filesystem::permissions(run_dir, std::filesystem::perms(0755), error);
   auto lock = Lock(run_dir + "/lock", run_dir);
   if (!lock) {
     if (made) rmdir(run_dir.c_str());
-    return tl::make_unexpected(lock.error());
+    return Failure(lock.error());
   }
   instance.lock_ = std::move(*lock);
   instance.run_dir_ = run_dir;  // from here on the destructor tidies up
@@ -159,11 +161,11 @@ tl::expected<Instance, std::string> Instance::Acquire(const std::string& run_dir
   instance.made_dir_ = made || (fstat(instance.lock_.get(), &lock_stat) == 0 && lock_stat.st_size > 0);
   if (made && !WriteFile(run_dir + "/lock", "directory made by iokerneld\n")) return Fail("cannot write to " + run_dir);
   auto claim = ClaimPort(port);
-  if (!claim) return tl::make_unexpected(claim.error());
+  if (!claim) return Failure(claim.error());
   instance.port_ = std::move(*claim);
   if (!WriteFile(run_dir + "/pid", std::to_string(getpid()) + "\n")) return Fail("cannot write " + run_dir + "/pid");
   auto control = ListenControl(run_dir + "/control");
-  if (!control) return tl::make_unexpected(control.error());
+  if (!control) return Failure(control.error());
   instance.control_ = std::move(*control);
   return instance;
 }

@@ -12,10 +12,14 @@
 
 namespace sluice {
 
+struct InstanceError {
+  bool in_use = false;  // another process has the directory or the port: the sentence names its pid
+  std::string sentence;
+};
+
 class Instance {
  public:
-  // Error: a sentence that names the pid that holds the directory or the port.
-  static tl::expected<Instance, std::string> Acquire(const std::string& run_dir, const PortConfig& port);
+  static tl::expected<Instance, InstanceError> Acquire(const std::string& run_dir, const PortConfig& port);
   Instance(Instance&& other) = default;
   Instance& operator=(Instance&&) = delete;
   ~Instance();  // removes the files, and the directory if an iokerneld made it

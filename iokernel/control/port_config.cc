@@ -25,8 +25,7 @@ constexpr PortKindInfo kKinds[] = {
      "an interface of Linux through AF_XDP: the fastest without a NIC of its own"},
     {PortKind::kTap, "tap", "NAME", "tap:sluice0", "a tap interface, which iokerneld creates and removes"},
     {PortKind::kAfPacket, "af_packet", "IFACE", "af_packet:veth0", "an interface of Linux through a packet socket"},
-    {PortKind::kMemif, "memif", "ARGS", "memif:role=server,id=0,socket=/run/memif.sock",
-     "shared memory to another DPDK process"},
+    {PortKind::kMemif, "memif", "SOCKET", "memif:/run/memif.sock", "shared memory to another DPDK process"},
     {PortKind::kPci, "pci", "ADDR", "pci:0000:3b:00.0", "a NIC, bound to vfio-pci or uio_pci_generic"},
     {PortKind::kNull, "null", nullptr, "null", "no packets: for trying things out"},
 };
