@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -64,6 +63,7 @@ struct FutexBackend::Enrolled {
 FutexBackend::FutexBackend(const FutexOptions& options) : core_cpus_(options.core_cpus) {
   SLUICE_CHECK(!core_cpus_.empty(), "a machine without core slots");
   one_cpu_ = std::all_of(core_cpus_.begin(), core_cpus_.end(), [&](uint16_t cpu) { return cpu == core_cpus_[0]; });
+  // Of the process that started everything here: our own threads may have been bound already.
   cpu_set_t ours;
   CPU_ZERO(&ours);
   if (sched_getaffinity(1, sizeof(ours), &ours) != 0) sched_getaffinity(0, sizeof(ours), &ours);
@@ -71,7 +71,7 @@ FutexBackend::FutexBackend(const FutexOptions& options) : core_cpus_(options.cor
     const bool managed = std::find(core_cpus_.begin(), core_cpus_.end(), cpu) != core_cpus_.end();
     if (CPU_ISSET(cpu, &ours) && !managed && cpu != options.loop_cpu) exile_cpus_.push_back(cpu);
   }
-  const int probe = PidfdOpen(gettid(), kPidfdThread);
+  const int probe = options.thread_pidfds ? PidfdOpen(gettid(), kPidfdThread) : -1;
   thread_pidfds_ = probe >= 0;
   if (probe >= 0) close(probe);
 }

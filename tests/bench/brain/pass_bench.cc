@@ -1,0 +1,200 @@
+// pass_bench.cc - what the allocator costs: a pass per polled kthread, and a decision for a sleeping app.
+//
+//   Pass/N/dirty   N running kthreads in 16 apps, every signal line written by another CPU before each pass
+//   Pass/N/clean   the same, nobody writes: what is left when no line has to travel
+//   BareRead/N     the limit: reading N dirtied lines, prefetched, and nothing else
+//   OnSent         a packet for a sleeping app, to the wake; and one for an app that is awake
+//
+// ns_per_kthread is the figure; it is the writes by another CPU that cost. Run on an idle machine of two CPUs.
+#include <benchmark/benchmark.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "tests/lib/puppet.h"
+
+namespace sluice {
+namespace {
+
+using test::MachineOptions;
+using test::PuppetApp;
+
+constexpr uint16_t kApps = 16;
+
+void BindTo(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+struct QuietHost final : AllocatorHost {
+  void OnParked(AppId, KthreadId) override {}
+  void OnActiveChange(AppId) override {}
+  void OnUnresponsive(AppId, KthreadId) override {}
+};
+
+// Another CPU writes every line once whenever it is asked to.
+class Dirtier {
+ public:
+  explicit Dirtier(std::vector<abi::SignalLine*> lines) : lines_(std::move(lines)), thread_([this] { Run(); }) {}
+  ~Dirtier() {
+    round_.store(kStop);
+    thread_.join();
+  }
+  void Dirty() {
+    const uint32_t next = round_.load() + 1;
+    round_.store(next);
+    while (done_.load(std::memory_order_acquire) != next) __builtin_ia32_pause();
+  }
+
+ private:
+  static constexpr uint32_t kStop = ~0u;
+  void Run() {
+    BindTo(1);
+    uint32_t seen = 0;
+    for (;;) {
+      const uint32_t round = round_.load(std::memory_order_acquire);
+      if (round == kStop) return;
+      if (round == seen) continue;
+      seen = round;
+      for (abi::SignalLine* line : lines_) line->busy_ticks.store(round, std::memory_order_relaxed);
+      done_.store(round, std::memory_order_release);
+    }
+  }
+  std::vector<abi::SignalLine*> lines_;
+  alignas(64) std::atomic<uint32_t> round_{0};
+  alignas(64) std::atomic<uint32_t> done_{0};
+  std::thread thread_;
+};
+
+// `kthreads` kthreads in kApps apps, all of them running.
+struct Machine {
+  explicit Machine(uint16_t kthreads) {
+    AllocatorOptions options = MachineOptions(kthreads);
+    options.grants_per_pass = kthreads;
+    allocator = std::make_unique<Allocator>(options, backend, host);
+    const uint16_t each = kthreads / kApps;
+    for (AppId id = 0; id < kApps; id++) {
+      apps.push_back(std::make_unique<PuppetApp>(id, each, each));
+      allocator->Attach(apps.back()->spec, apps.back()->Memory());
+      for (KthreadId k = 0; k < each; k++) allocator->OnSent(id, k, 1, now);
+    }
+    for (int i = 0; i < kthreads + 4; i++) {
+      for (const auto& app : apps) app->StartAll();
+      allocator->Pass(now += 5000);
+    }
+    for (const auto& app : apps) {
+      for (KthreadId k = 0; k < each; k++) {
+        (*app)[k].Take(1);
+        lines.push_back(&(*app)[k].signal);
+      }
+    }
+    allocator->Pass(now += 5000);
+  }
+  NullBackend backend;
+  QuietHost host;
+  std::unique_ptr<Allocator> allocator;
+  std::vector<std::unique_ptr<PuppetApp>> apps;
+  std::vector<abi::SignalLine*> lines;
+  Ticks now = 1'000'000;
+};
+
+void PerKthread(benchmark::State& state, double ticks) {
+  // The counter runs at a constant rate; the kernel has measured it against the clock.
+  static const double ns_per_tick = [] {
+    const auto start = std::chrono::steady_clock::now();
+    const Ticks first = abi::ReadTsc();
+    while (std::chrono::steady_clock::now() - start < std::chrono::milliseconds(20)) {
+    }
+    const Ticks last = abi::ReadTsc();
+    const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
+    return took.count() / static_cast<double>(last - first);
+  }();
+  const double passes = static_cast<double>(state.iterations());
+  state.counters["ns_per_kthread"] = ticks * ns_per_tick / passes / static_cast<double>(state.range(0));
+}
+
+void Pass(benchmark::State& state, bool dirty) {
+  BindTo(0);
+  Machine machine(static_cast<uint16_t>(state.range(0)));
+  Dirtier dirtier(machine.lines);
+  Ticks spent = 0;
+  for (auto _ : state) {
+    if (dirty) dirtier.Dirty();
+    const Ticks start = abi::ReadTsc();
+    machine.allocator->Pass(machine.now += 5000);
+    spent += abi::ReadTsc() - start;
+  }
+  PerKthread(state, static_cast<double>(spent));
+}
+BENCHMARK_CAPTURE(Pass, dirty, true)->Arg(16)->Arg(256)->Arg(1024)->UseRealTime();
+BENCHMARK_CAPTURE(Pass, clean, false)->Arg(16)->Arg(256)->Arg(1024)->UseRealTime();
+
+void BareRead(benchmark::State& state) {
+  BindTo(0);
+  Machine machine(static_cast<uint16_t>(state.range(0)));
+  Dirtier dirtier(machine.lines);
+  const std::vector<abi::SignalLine*>& lines = machine.lines;
+  Ticks spent = 0;
+  for (auto _ : state) {
+    dirtier.Dirty();
+    const Ticks start = abi::ReadTsc();
+    uint64_t sum = 0;
+    for (size_t i = 0; i < lines.size(); i++) {
+      if (i + 12 < lines.size()) __builtin_prefetch(lines[i + 12]);
+      sum += lines[i]->busy_ticks.load(std::memory_order_relaxed);
+    }
+    benchmark::DoNotOptimize(sum);
+    spent += abi::ReadTsc() - start;
+  }
+  PerKthread(state, static_cast<double>(spent));
+}
+BENCHMARK(BareRead)->Arg(16)->Arg(256)->Arg(1024)->UseRealTime();
+
+// From the packet to the wake, and what puts everything back: two passes and a park.
+void OnSentAsleep(benchmark::State& state) {
+  NullBackend backend;
+  QuietHost host;
+  Allocator allocator(MachineOptions(static_cast<uint16_t>(state.range(0))), backend, host);
+  PuppetApp app(0, 4);
+  allocator.Attach(app.spec, app.Memory());
+  Ticks now = 1'000'000;
+  for (auto _ : state) {
+    const KthreadId k = allocator.View(0).landing;
+    const auto start = std::chrono::steady_clock::now();
+    allocator.OnSent(0, k, 1, now);
+    state.SetIterationTime(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    app[k].Start();
+    app[k].Take(1);
+    app[k].Park();
+    allocator.Pass(now += 5000);
+  }
+}
+BENCHMARK(OnSentAsleep)->Arg(4)->Arg(64)->Arg(1024)->UseManualTime();
+
+void OnSentAwake(benchmark::State& state) {
+  NullBackend backend;
+  QuietHost host;
+  Allocator allocator(MachineOptions(4), backend, host);
+  PuppetApp app(0, 4);
+  allocator.Attach(app.spec, app.Memory());
+  Ticks now = 1'000'000;
+  allocator.OnSent(0, 0, 1, now);
+  for (auto _ : state) allocator.OnSent(0, 0, 1, now += 100);
+}
+BENCHMARK(OnSentAwake);
+
+void ClockOverhead(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(std::chrono::steady_clock::now());
+}
+BENCHMARK(ClockOverhead);
+
+}  // namespace
+}  // namespace sluice
+
+BENCHMARK_MAIN();

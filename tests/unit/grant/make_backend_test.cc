@@ -1,0 +1,33 @@
+#include "iokernel/grant/make_backend.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice {
+namespace {
+
+using testing::HasSubstr;
+
+const FutexOptions kOptions{.core_cpus = {0}, .loop_cpu = 0, .thread_pidfds = true};
+
+TEST(MakeBackend, AutoTakesFutexAndSaysWhy) {
+  const auto chosen = MakeBackend("auto", kOptions);
+  ASSERT_TRUE(chosen.has_value());
+  EXPECT_EQ(chosen->backend->name(), "futex");
+  EXPECT_THAT(chosen->note, HasSubstr("ksched"));
+}
+
+TEST(MakeBackend, FutexIsTakenWithoutAWord) {
+  const auto chosen = MakeBackend("futex", kOptions);
+  ASSERT_TRUE(chosen.has_value());
+  EXPECT_EQ(chosen->backend->name(), "futex");
+  EXPECT_EQ(chosen->note, "");
+}
+
+TEST(MakeBackend, WhatIsNotThereIsRefusedInASentence) {
+  EXPECT_EQ(MakeBackend("ksched", kOptions).error(), "grant backend ksched is not in this build; use auto or futex");
+  EXPECT_EQ(MakeBackend("futx", kOptions).error(), "unknown grant backend \"futx\"; known: auto, futex, ksched");
+}
+
+}  // namespace
+}  // namespace sluice
