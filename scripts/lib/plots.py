@@ -18,6 +18,14 @@ def _axes(title, host, **figure):
     return canvas, axes
 
 
+def _plain_log_scale(axis):
+    from matplotlib import ticker
+
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axis.yaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
+
+
 def _save(canvas, path):
     from matplotlib import pyplot
 
@@ -33,11 +41,12 @@ def percentile_bars(path, runs, label, host):
         for slot, (name, _) in enumerate(PERCENTILES):
             x = slot + (i - (len(runs) - 1) / 2) * width
             if run[name] is None:
-                axes.text(x, axes.get_ylim()[0], "not given", rotation=90, ha="center", va="bottom", fontsize=7)
+                where = axes.get_xaxis_transform()  # x as data, y as a share of the height
+                axes.text(x, 0.02, "not given", rotation=90, ha="center", va="bottom", fontsize=7, transform=where)
             else:
                 bar = axes.bar(x, run[name], width * 0.95, color=f"C{i}", label=label(run) if slot == 0 else None)
                 axes.bar_label(bar, fmt="%.0f", fontsize=7)
-    axes.set_yscale("log")
+    _plain_log_scale(axes)
     axes.set_xticks(range(len(PERCENTILES)), [title for _, title in PERCENTILES])
     axes.set_ylabel("us")
     axes.legend()
@@ -57,7 +66,9 @@ def lines(path, title, x_label, series, host, y_label="us", log_y=True):
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label)
         if log_y:
-            axis.set_yscale("log")
+            _plain_log_scale(axis)
+        else:
+            axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
     axes[0][0].legend(fontsize=8)
     _save(canvas, path)
