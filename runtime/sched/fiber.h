@@ -3,6 +3,8 @@
 // Each stack has a Fiber. Around a switch: BeforeSwitch(from, to) on the old stack, AfterSwitch(to) on the new one.
 #pragma once
 
+#include <pthread.h>
+
 #include <cstddef>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -38,10 +40,15 @@ struct Fiber {
     if (handle == nullptr) handle = __tsan_create_fiber(0);
 #endif
   }
-  // For the stack that a pthread was born with.
-  void Adopt([[maybe_unused]] void* stack, [[maybe_unused]] size_t bytes) {
-    bottom = stack;
-    size = bytes;
+  // For the stack that this pthread was born with.
+  void AdoptCurrentStack() {
+    pthread_attr_t attributes;
+    void* stack;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+      pthread_attr_getstack(&attributes, &stack, &size);
+      pthread_attr_destroy(&attributes);
+      bottom = stack;
+    }
 #ifdef __SANITIZE_THREAD__
     handle = __tsan_get_current_fiber();
 #endif
@@ -73,7 +80,7 @@ struct Fiber {
 
 struct Fiber {
   void Create(void*, size_t) {}
-  void Adopt(void*, size_t) {}
+  void AdoptCurrentStack() {}
   void Destroy() {}
 };
 inline void BeforeSwitch(Fiber&, Fiber&, bool) {}

@@ -38,20 +38,20 @@ class alignas(64) Kthread {
   [[nodiscard]] Ticks now() const { return now_; }
 
   // -- switching (switch.cc) --
+  // The uthread that runs here; null: the loop does.
   [[nodiscard]] Uthread* running() const { return running_; }
   // Puts a uthread at the end of the run queue.
   void PushReady(Uthread* uthread) { run_queue_.Push(uthread, now_); }
-  // What the running uthread may switch to directly; null: the loop has something to do, or nothing is runnable.
-  Uthread* NextDirectly() {
-    if (--budget_ <= 0 || io_.grant.CedeRequested()) [[unlikely]]
-      return nullptr;
-    return run_queue_.Pop();
-  }
-  // True if it is time for the loop, whatever is runnable.
-  [[nodiscard]] bool LoopIsDue() const { return budget_ <= 0 || io_.grant.CedeRequested(); }
-  // Leaves the stack of `from` for that of `next`, or for the loop if null.
+  // The oldest runnable uthread; null: none.
+  Uthread* PopReady() { return run_queue_.Pop(); }
+  [[nodiscard]] bool CedeRequested() const { return io_.grant.CedeRequested(); }
+  // True if uthreads may go on switching among themselves; false: the loop is due, whatever is runnable.
+  [[nodiscard]] bool MaySwitchDirectly() { return --budget_ > 0 && !CedeRequested(); }
+  // The uthread to switch to; null: the loop.
+  [[nodiscard]] Uthread* Next() { return MaySwitchDirectly() ? PopReady() : nullptr; }
+  // Leaves the stack of `from` for that of `next`, or the loop's if null. `last`: for ever.
   void Switch(Execution& from, Uthread* next, arch::Aftermath aftermath, bool last = false);
-  // The first thing on a stack that is switched to.
+  // The first thing on a stack that was switched to.
   static void Arrive(Execution& self, arch::Aftermath aftermath);
 
   [[nodiscard]] StackCache& stacks() { return stacks_; }
@@ -69,14 +69,17 @@ class alignas(64) Kthread {
  private:
   // kthread.cc
   void Loop();
+  void Resume(Uthread* next);
   bool Poll();
-  void RunGoneHooks();
+  void Account(Ticks now);
   bool TakeInbox();
+  void NoticeGone();
+  [[nodiscard]] bool Stopping() const;
 
   // softirq.cc
   bool Softirq(Kthread& executing);
   [[nodiscard]] bool PacketsWait() const;
-  [[nodiscard]] bool TrySoftirqFlag();
+  [[nodiscard]] bool TakeSoftirqFlag();
   void ReleaseSoftirqFlag();
 
   // steal.cc
@@ -84,34 +87,39 @@ class alignas(64) Kthread {
   bool StealFrom(Kthread& victim);
 
   // park.cc
+  void AwaitGrant();
   void Idle();
   void Cede();
-  void Park(uint32_t kick_seen, uint32_t flags);
-  bool SleepForGrant(const std::atomic<uint32_t>& word, uint32_t value);
+  void Park(uint32_t flags);
+  void GiveBackForGood();
+  [[nodiscard]] bool SleepForGrant(const std::atomic<uint32_t>& word, uint32_t value);
   void SleepUnmanaged();
-  [[nodiscard]] bool WorkWaits() const;
 
-  // The owner's, hot.
+  // The kthread's own.
   io::KthreadIo io_;
   Uthread* running_ = nullptr;
-  int32_t budget_ = 0;       // switches until the next poll
-  int32_t budget_full_ = 1;  // so that a poll comes about every kPollInterval
-  int* errno_location_ = nullptr;
+  int32_t budget_ = 0;                    // switches until the next poll
+  int32_t budget_full_ = 1;               // so many that a poll comes about every Scheduler::poll_interval
+  int* errno_location_ = nullptr;         // this pthread's errno
   ExceptionState* exceptions_ = nullptr;  // this pthread's __cxa_eh_globals
-  Ticks now_ = 0;
-  Ticks last_work_ = 0;
-  uint64_t busy_ = 0;
+  Ticks now_ = 0;                         // of the last poll
+  Ticks idle_since_ = 0;
+  uint64_t busy_ = 0;  // ticks
+  uint64_t runs_ = 0;  // switches into uthreads
+  uint32_t kick_seen_ = 0;
+  uint32_t victim_ = 0;  // where stealing went on last
   bool worked_ = false;  // since the last poll
   bool managed_ = true;  // by an IOKernel
-  uint32_t victim_ = 0;  // where stealing begins
   StackCache stacks_;
   Execution loop_;
   Scheduler& scheduler_;
   const uint32_t index_;
+  const abi::LrpcSlot* const rx_ring_;
+  const uint32_t rx_slots_;
 
   // Shared with thieves and others.
   alignas(64) std::atomic<bool> softirq_flag_{false};
-  std::atomic<uint32_t> rx_taken_{0};  // io_.rx.received(), written by who holds the flag
+  std::atomic<uint32_t> rx_taken_{0};  // io_.rx.received(), written by whoever holds the flag
   std::atomic<pid_t> tid_{0};
   std::atomic<bool> sleeps_{false};
   TimerHeap timers_;
@@ -120,5 +128,16 @@ class alignas(64) Kthread {
 
 // The kthread that runs the caller, which has turned preemption off.
 inline Kthread& Current() { return *arch::CurrentKthread(); }
+
+// ---------------------------------------------------------------------------------------------------
+
+// The stack may have come to another kthread since it was left.
+[[gnu::always_inline]] inline void Kthread::Arrive(Execution& self, arch::Aftermath aftermath) {
+  AfterSwitch(self.fiber);
+  Kthread& kthread = Current();
+  *kthread.errno_location_ = self.saved_errno;
+  *kthread.exceptions_ = self.exceptions;
+  if (aftermath.run != nullptr) aftermath.run(kthread, aftermath.arg);
+}
 
 }  // namespace sluice::sched

@@ -52,7 +52,7 @@ class RunQueue {
     std::atomic<Ticks> since{0};
   };
 
-  void PushOverflow(Uthread* uthread);
+  void PushOverflow(Uthread* uthread, Ticks now);
   Uthread* PopOverflow();
   uint32_t StealOverflow(std::span<Uthread*> out);
   [[nodiscard]] uint32_t Taken(uint32_t head) const { return head + overflow_stolen_.load(std::memory_order_relaxed); }
@@ -77,7 +77,7 @@ inline void RunQueue::Push(Uthread* uthread, Ticks now) {
   // Acquire pairs with the release in Steal: the thief has read the slot that is about to be written.
   if (tail - head_.load(std::memory_order_acquire) >= kSlots || overflow_size_.load(std::memory_order_relaxed) != 0)
       [[unlikely]] {
-    PushOverflow(uthread);
+    PushOverflow(uthread, now);
     return;
   }
   slots_[tail & kMask].uthread.store(uthread, std::memory_order_relaxed);

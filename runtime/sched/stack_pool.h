@@ -42,6 +42,7 @@ class StackPool {
   Uthread* Carve();
   bool AddSlab();
   [[nodiscard]] bool InstallGuard(std::byte* page) const;
+  [[nodiscard]] Uthread* UthreadAt(const Slab& slab, uint32_t index) const;
 
   detail::SpinLock lock_;
   Uthread* batches_ = nullptr;  // linked by `next_batch`

@@ -5,13 +5,18 @@
 // registers are saved, so whoever finds it may run it.
 #pragma once
 
+#include "iokernel/abi/check.h"
 #include "runtime/sched/kthread.h"
 #include "runtime/sched/uthread.h"
 
 namespace sluice::sched {
 
 // The calling uthread; preemption is off.
-inline Uthread& Self() { return *Current().running(); }
+inline Uthread& Self() {
+  Kthread* kthread = arch::CurrentKthread();
+  SLUICE_CHECK(kthread != nullptr && kthread->running() != nullptr, "a call that may block, outside of a uthread");
+  return *kthread->running();
+}
 
 // Stops the calling uthread until it is made runnable. On entry and on return preemption is off, at depth one; the
 // kthread may be another one then.

@@ -71,6 +71,8 @@ class TimerHeap {
   void Insert(Timer* timer);
   void Remove(Timer* timer);
   void PublishNext();
+  static Timer* Meld(Timer* a, Timer* b);
+  static Timer* MeldSiblings(Timer* first);
 
   detail::SpinLock lock_;
   Timer* root_ = nullptr;

@@ -33,6 +33,7 @@ enum JoinState : uintptr_t { kJoinable = 0, kDetached = 1, kFinished = 2 };
 struct Uthread : Execution {
   Uthread* next = nullptr;        // in a free list, an overflow list or the inbox
   Uthread* next_batch = nullptr;  // in the stack pool: the next chain
+  uint64_t ready_since = 0;       // in an overflow list: ticks when it became runnable
   std::atomic<uintptr_t> join{kJoinable};
   void (*entry)(void*) = nullptr;
   void* closure = nullptr;

@@ -64,7 +64,7 @@ class CondVar {
   void Wait(Mutex& mutex);
   // False: `when` passed before a signal came.
   bool WaitUntil(Mutex& mutex, Clock::time_point when);
-  bool WaitFor(Mutex& mutex, std::chrono::nanoseconds timeout) { return WaitUntil(mutex, Clock::now() + timeout); }
+  bool WaitFor(Mutex& mutex, std::chrono::nanoseconds timeout) { return WaitUntil(mutex, Clock::After(timeout)); }
 
   // Any thread. Signal after the change was made under the mutex.
   void Signal() {
@@ -90,7 +90,7 @@ class Semaphore {
   [[nodiscard]] bool TryAcquire();
   // False: `when` passed first.
   bool AcquireUntil(Clock::time_point when);
-  bool AcquireFor(std::chrono::nanoseconds timeout) { return AcquireUntil(Clock::now() + timeout); }
+  bool AcquireFor(std::chrono::nanoseconds timeout) { return AcquireUntil(Clock::After(timeout)); }
 
   // Any thread.
   void Post(uint32_t count = 1);

@@ -14,6 +14,8 @@ struct Clock {
   static constexpr bool is_steady = true;
 
   static time_point now();
+  // now() + timeout; time_point::max(), which means never, when that is out of range.
+  static time_point After(duration timeout);
 };
 
 inline Clock::time_point Now() { return Clock::now(); }

@@ -75,6 +75,7 @@ class WaitQueue {
 
  private:
   friend struct TimedWaiter;
+  void Append(Waiter* waiter);
   void Remove(Waiter* waiter);
 
   std::atomic<Waiter*> first_{nullptr};  // atomic only for empty() without the lock
