@@ -144,6 +144,8 @@ void FlowAffinity::State::Steer(const AppView& view, std::span<const uint32_t> h
     const auto to = out.subspan(start, keys.size());
     std::array<int32_t, FlowMap::kBurst> position;
     map.FindBurst(keys, position.data());
+    // With more flows than the cache holds, the entries of a burst come in together.
+    for (size_t i = 0; i < keys.size(); i++) __builtin_prefetch(&entries[std::max(position[i], 0)]);
     // Hits first: what is found here gets its reference bit before a miss may forget somebody.
     uint32_t missed = 0;
     for (size_t i = 0; i < keys.size(); i++) {

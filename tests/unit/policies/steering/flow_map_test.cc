@@ -72,8 +72,8 @@ TEST_F(FlowMapTest, AgreesWithAnUnorderedMap) {
   }
 }
 
-// With the lock-free flag a delete keeps the position until it is freed by hand; without that, a table would be
-// full for ever after as many inserts as it has positions.
+// rte_hash has flags with which a delete keeps the position until it is freed by hand: the table would be full for
+// good after as many inserts as it has positions.
 TEST_F(FlowMapTest, PositionsOfDeletedFlowsAreUsedAgain) {
   auto map = FlowMap::Make(100);
   ASSERT_TRUE(map.has_value()) << map.error();
