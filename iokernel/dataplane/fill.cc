@@ -27,8 +27,8 @@ uint32_t DrainFill(AppState& app, KthreadId k, uint32_t most) {
         break;
     }
   }
-  // The ring has a slot for every buffer, so an app that keeps the rules never waits for this head: the ring
-  // writes it back each quarter.
+  // The ring has a slot for every buffer, and the app counts on it: a head that lagged would make it look full.
+  ring.PublishHead();
   return returned;
 }
 
