@@ -26,11 +26,13 @@ std::string HeldBy(const Holder& holder) {
   return " is held by " + Describe(holder) + (holder.leaving ? ", which is just leaving" : "");
 }
 
+// Every kthread's fill ring has room for all buffers, so their number is bounded where there are many kthreads.
 abi::Geometry GeometryFor(uint16_t kthreads, uint16_t mtu) {
   constexpr uint32_t kBuffersPerKthread = 256;
+  constexpr uint32_t kMostBuffers = 16384;
   abi::Geometry geometry;
   geometry.kthreads = kthreads;
-  geometry.rx_buffers = std::max(geometry.rx_buffers, std::bit_ceil(kthreads * kBuffersPerKthread));
+  geometry.rx_buffers = std::clamp(std::bit_ceil(kthreads * kBuffersPerKthread), geometry.rx_buffers, kMostBuffers);
   geometry.fill_slots = geometry.rx_buffers;
   geometry.buffer_size = std::max(geometry.buffer_size, (mtu + 63u) / 64 * 64);
   return geometry;
