@@ -11,6 +11,10 @@
 #include "runtime/arch/x86_64/context.h"
 #include "runtime/sched/fiber.h"
 
+namespace sluice {
+class Mutex;
+}
+
 namespace sluice::sched {
 
 // libstdc++'s __cxa_eh_globals: the caught exceptions and the number of uncaught ones of a thread.
@@ -35,6 +39,7 @@ struct Uthread : Execution {
   Uthread* next_batch = nullptr;  // in the stack pool: the next chain
   uint64_t ready_since = 0;       // in an overflow list: ticks when it became runnable
   std::atomic<uintptr_t> join{kJoinable};
+  Mutex* relocks = nullptr;  // it waits for a condition and locks this before it goes on
   void (*entry)(void*) = nullptr;
   void* closure = nullptr;
   std::byte* stack_bottom = nullptr;  // above the guard

@@ -7,13 +7,11 @@ namespace sluice {
 void CondVar::Wait(Mutex& mutex) {
   lock_.Lock();
   queue_.Wait(lock_, detail::kNoDeadline, &mutex);
-  mutex.lock();
 }
 
 bool CondVar::WaitUntil(Mutex& mutex, Clock::time_point when) {
   lock_.Lock();
   const detail::WakeReason reason = queue_.Wait(lock_, detail::ToTicks(when), &mutex);
-  mutex.lock();
   return reason != detail::WakeReason::kTimedOut;
 }
 

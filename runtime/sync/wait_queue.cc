@@ -1,6 +1,8 @@
 // wait_queue.cc - waiting with and without a deadline.
 #include "sluice/detail/wait_queue.h"
 
+#include <utility>
+
 #include "iokernel/abi/check.h"
 #include "runtime/sched/switch.h"
 #include "runtime/sched/timer.h"
@@ -47,38 +49,51 @@ void ReleaseAfterwards(sched::Kthread&, void* lock) {
   static_cast<SpinLock*>(lock)->Unlock();
 }
 
-void Block(SpinLock& lock) {
+// Leaves the stack; the waiter is in its queue, whose lock is held. `mutex` is unlocked, or given to the uthread that
+// runs next if that is about to lock it: of two uthreads that signal each other in turn neither touches it then.
+void Block(sched::Uthread& self, SpinLock& lock, Mutex* mutex) {
   SLUICE_CHECK(sched::PreemptDepth() == 1, "a uthread waits while it holds a second lock or a preempt guard");
-  sched::SwitchAway({ReleaseAfterwards, &lock});
+  sched::Kthread& kthread = sched::Current();
+  sched::Uthread* next = kthread.Next();
+  if (mutex != nullptr) {
+    self.relocks = mutex;
+    if (next != nullptr && next->relocks == mutex && mutex->NobodyWaits()) {
+      next->relocks = nullptr;
+    } else {
+      mutex->unlock();
+    }
+  }
+  kthread.Switch(self, next, {ReleaseAfterwards, &lock});
   sched::PreemptEnable();
+  if (self.relocks != nullptr) std::exchange(self.relocks, nullptr)->lock();
 }
 
 }  // namespace
 
-WakeReason WaitQueue::Wait(SpinLock& lock, uint64_t deadline, Mutex* release) {
+WakeReason WaitQueue::Wait(SpinLock& lock, uint64_t deadline, Mutex* mutex) {
+  sched::Uthread& self = sched::Self();
   if (deadline == kNoDeadline) {
-    Waiter waiter{&sched::Self()};
+    Waiter waiter{&self};
     Append(&waiter);
-    if (release != nullptr) release->unlock();
-    Block(lock);
+    Block(self, lock, mutex);
     return waiter.reason;
   }
-  TimedWaiter waiter(&sched::Self(), *this, lock);
+  TimedWaiter waiter(&self, *this, lock);
   Append(&waiter);
-  if (release != nullptr) release->unlock();
   // It may fire at once, on another kthread: its callback then waits for the lock, that is, for the switch.
   waiter.timer.Arm(deadline);
-  Block(lock);
+  Block(self, lock, mutex);
   waiter.timer.Cancel();
   return waiter.reason;
 }
 
 WakeReason WaitQueue::WaitInFront(SpinLock& lock) {
-  Waiter waiter{&sched::Self()};
+  sched::Uthread& self = sched::Self();
+  Waiter waiter{&self};
   waiter.next = first_.load(std::memory_order_relaxed);
   (waiter.next == nullptr ? last_ : waiter.next->previous) = &waiter;
   first_.store(&waiter, std::memory_order_relaxed);
-  Block(lock);
+  Block(self, lock, nullptr);
   return waiter.reason;
 }
 

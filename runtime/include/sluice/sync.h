@@ -44,6 +44,9 @@ class Mutex {
     }
   }
 
+  // A hint, for the runtime.
+  [[nodiscard]] bool NobodyWaits() const { return (state_.load(std::memory_order_relaxed) & kWaiters) == 0; }
+
  private:
   static constexpr uint32_t kLocked = 1;
   static constexpr uint32_t kWaiters = 2;  // the queue is not empty: unlock must look; changed under queue_lock_

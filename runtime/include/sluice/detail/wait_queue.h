@@ -64,8 +64,9 @@ class WaitQueue {
   [[nodiscard]] bool empty() const { return first_.load(std::memory_order_relaxed) == nullptr; }
 
   // Blocks the calling uthread until it is woken or `deadline` (TSC ticks) has passed; releases `lock` and returns
-  // without it. Preemption was on before the lock was taken. `release` is unlocked once the caller is in the queue.
-  WakeReason Wait(SpinLock& lock, uint64_t deadline = kNoDeadline, Mutex* release = nullptr);
+  // without it. Preemption was on before the lock was taken. `mutex` is unlocked once the caller is in the queue, and
+  // locked again on return.
+  WakeReason Wait(SpinLock& lock, uint64_t deadline = kNoDeadline, Mutex* mutex = nullptr);
   // The same, ahead of those who wait already.
   WakeReason WaitInFront(SpinLock& lock);
 
