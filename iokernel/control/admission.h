@@ -22,7 +22,7 @@ struct Holder {
   uint32_t address = 0;
   uint16_t guaranteed = 0;
   pid_t pid = 0;
-  std::string command;
+  std::string command = {};
   bool leaving = false;
 };
 

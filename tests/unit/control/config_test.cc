@@ -109,9 +109,9 @@ const Mistake kMistakes[] = {
     {"[iokernel\n", "s.toml:1:10: not TOML: Error while parsing table header: expected ']', saw '\\n'"},
     // Ports.
     {"[iokernel]\nport = \"af_xpd:veth0\"\n",
-     R"(s.toml:2:8: [iokernel] port: got "af_xpd:veth0", allowed: af_xdp:IFACE, tap:NAME, af_packet:IFACE, memif:ARGS, pci:ADDR, null, did you mean "af_xdp:veth0"?)"},
+     R"(s.toml:2:8: [iokernel] port: got "af_xpd:veth0", allowed: af_xdp:IFACE, tap:NAME, af_packet:IFACE, memif:SOCKET, pci:ADDR, null, did you mean "af_xdp:veth0"?)"},
     {"[iokernel]\nport = \"veth0\"\n",
-     R"(s.toml:2:8: [iokernel] port: got "veth0", allowed: af_xdp:IFACE, tap:NAME, af_packet:IFACE, memif:ARGS, pci:ADDR, null, did you mean "af_xdp:veth0"?)"},
+     R"(s.toml:2:8: [iokernel] port: got "veth0", allowed: af_xdp:IFACE, tap:NAME, af_packet:IFACE, memif:SOCKET, pci:ADDR, null, did you mean "af_xdp:veth0"?)"},
     {"[iokernel]\nport = \"af_xdp\"\n",
      R"(s.toml:2:8: [iokernel] port: got "af_xdp", allowed: af_xdp:IFACE, such as af_xdp:veth0)"},
     {"[iokernel]\nport = \"af_xdp:veth1\"\n",
