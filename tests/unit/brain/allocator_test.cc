@@ -1,4 +1,4 @@
-// The allocator step by step: who gets a core when, who is steerable, who runs next.
+// The allocator step by step: who gets a core, and when.
 #include "tests/unit/brain/allocator_fixture.h"
 
 namespace sluice {
@@ -193,34 +193,6 @@ TEST_F(AllocatorTest, StolenWorkWakesNobody) {
   EXPECT_FALSE(app[1].Granted());
 }
 
-TEST_F(AllocatorTest, ASecondKthreadIsSteerableOnlyOnceItRuns) {
-  Make(MachineOptions(4));
-  PuppetApp app(0, 3);
-  Attach(app);
-  WakeByPacket(app);
-  Pass();
-  Pass();
-  ASSERT_TRUE(app[1].Granted());
-  EXPECT_THAT(Active(app), ElementsAre(0));
-  EXPECT_FALSE(View(app).kthreads[1].steerable);
-  app[1].Start();
-  Pass();
-  EXPECT_THAT(Active(app), ElementsAre(0, 1));
-}
-
-TEST_F(AllocatorTest, TheGrantedOneTakesThePacketsWhenTheOnlyRunnerParks) {
-  Make(MachineOptions(4));
-  PuppetApp app(0, 2);
-  Attach(app);
-  WakeByPacket(app);
-  Pass();
-  ASSERT_TRUE(app[1].Granted());
-  app[0].Take(1);
-  app[0].Park();
-  Pass();
-  EXPECT_THAT(Active(app), ElementsAre(1));
-}
-
 TEST_F(AllocatorTest, CongestionAddsOneCoreAndCountsFromTheGrant) {
   Make(MachineOptions(8));
   PuppetApp app(0, 8);
@@ -263,144 +235,6 @@ TEST_F(AllocatorTest, OneGrantPerCore) {
   for (int i = 0; i < 5; i++) Pass();
   EXPECT_EQ(backend.wakes.size(), 2u);
   EXPECT_NE(backend.wake_cores[0], backend.wake_cores[1]);
-}
-
-TEST_F(AllocatorTest, AfterAParkTheKthreadWithQueuedPacketsRunsNext) {
-  Make(MachineOptions(1));
-  PuppetApp app(0, 4);
-  Attach(app);
-  WakeByPacket(app);
-  Send(app, 2, 3);  // was steerable a moment ago
-  app[0].Take(1);
-  app[0].Park();
-  Pass();
-  EXPECT_THAT(backend.wakes, ElementsAre(Pair(0, 0), Pair(0, 2)));
-}
-
-TEST_F(AllocatorTest, ThePreemptedKthreadRunsBeforeAnyOther) {
-  Make(MachineOptions(2));
-  PuppetApp app(0, 3), first(1, 1, 1), second(2, 1, 1);
-  Attach(app);
-  WakeByPacket(app);
-  Pass();
-  Pass();
-  ASSERT_TRUE(app[1].Start());
-  Pass();
-  app[0].Take(1);
-  Attach(first);
-  Attach(second);
-  Send(first, 0);
-  Send(second, 0);
-  ASSERT_TRUE(app[0].CedeRequested());
-  ASSERT_TRUE(app[1].CedeRequested());
-  app[1].Park(abi::kParkPreempted);
-  Pass();
-  app[0].Park();
-  Pass();
-  Send(app, 0, 4);
-  Send(app, 2, 4);
-  const size_t before = backend.wakes.size();
-  ASSERT_TRUE(first[0].Start());
-  first[0].Take(1);
-  first[0].Park();
-  Pass();
-  // Packets wait at 0 and at 2, and 0 parked last; inside 1 a uthread was interrupted.
-  ASSERT_EQ(backend.wakes.size(), before + 1);
-  EXPECT_THAT(backend.wakes.back(), Pair(0, 1));
-}
-
-TEST_F(AllocatorTest, ThePreemptedOneIsTheLandingKthread) {
-  Make(MachineOptions(1));
-  PuppetApp app(0, 3), hog(1, 1, 1);
-  Attach(app);
-  WakeByPacket(app);
-  app[0].Take(1);
-  Attach(hog);
-  Send(hog, 0);
-  Pass();
-  // The hog is below its guarantee: kthread 0 must go.
-  ASSERT_TRUE(app[0].CedeRequested());
-  EXPECT_THAT(Active(app), IsEmpty());
-  app[0].Park(abi::kParkPreempted);
-  Pass();
-  EXPECT_TRUE(View(app).kthreads[0].preempted);
-  EXPECT_EQ(View(app).landing, 0);
-  ASSERT_TRUE(hog[0].Start());
-  for (int i = 0; i < 20; i++) Pass();
-  EXPECT_EQ(backend.wakes.size(), 2u);
-  hog[0].Take(1);
-  hog[0].Park();
-  Pass();
-  EXPECT_THAT(backend.wakes.back(), Pair(0, 0)) << "an interrupted uthread is work";
-  EXPECT_FALSE(View(app).kthreads[0].preempted);
-}
-
-TEST_F(AllocatorTest, TheOneThatParkedLastTakesThePacketsMeanwhile) {
-  Make(MachineOptions(2));
-  PuppetApp app(0, 3);
-  Attach(app);
-  Spread(app, 2);
-  const KthreadId second = Active(app)[1];
-  app[0].Park();
-  Pass();
-  app[second].Park();
-  Pass();
-  EXPECT_EQ(View(app).landing, second);
-  EXPECT_THAT(Active(app), IsEmpty());
-  Send(app, second);
-  EXPECT_THAT(backend.wakes.back(), Pair(0, second));
-}
-
-TEST_F(AllocatorTest, AParkThatOvertakesTheAcknowledgementIsJustAPark) {
-  Make(MachineOptions(1));
-  PuppetApp app(0, 1);
-  Attach(app);
-  Send(app, 0);
-  app[0].Start();
-  app[0].Take(1);
-  app[0].Park();
-  Pass();
-  EXPECT_EQ(allocator->share(0).held, 0);
-  EXPECT_EQ(allocator->cores()[0].owner, kNoApp);
-  EXPECT_EQ(allocator->counters().starts, 0u);
-  Send(app, 0);
-  EXPECT_EQ(backend.wakes.size(), 2u);
-}
-
-TEST_F(AllocatorTest, ViewsFollowTheRings) {
-  Make(MachineOptions(1));
-  PuppetApp app(0, 1);
-  Attach(app);
-  Send(app, 0, 7);
-  app[0].Start();
-  app[0].Take(4);
-  Pass();
-  EXPECT_EQ(View(app).kthreads[0].rx_sent, 7u);
-  EXPECT_EQ(View(app).kthreads[0].rx_consumed, 4u);
-  EXPECT_EQ(View(app).on_core[0], 0);
-  EXPECT_EQ(View(app).kthreads[0].core, 0);
-}
-
-TEST_F(AllocatorTest, ImpossibleConsumptionIsNotBelieved) {
-  Make(MachineOptions(1));
-  PuppetApp app(0, 1);
-  app.rx_slots = 16;
-  Attach(app);
-  Send(app, 0, 8);
-  app[0].Start();
-  app[0].Take(5);
-  Pass();
-  for (const uint32_t lie : {9u, 4u, 0x80000000u, 0xffffffffu}) {
-    app[0].signal.rx_consumed.store(lie);
-    Pass();
-    EXPECT_EQ(View(app).kthreads[0].rx_consumed, 5u) << lie;
-  }
-  EXPECT_EQ(allocator->counters().lies, 4u);
-  EXPECT_EQ(allocator->app_counters(0).lies, 4u);
-  // The ring has gone round: what was there at first has been taken, whatever the line says.
-  Send(app, 0, 30);
-  Pass();
-  EXPECT_EQ(View(app).kthreads[0].rx_consumed, 22u);
 }
 
 TEST_F(AllocatorTest, WhatOnePassMayNotGrantTheNextOneDoes) {

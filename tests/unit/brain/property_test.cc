@@ -11,6 +11,12 @@ namespace sluice::test {
 namespace {
 
 constexpr int kSteps = 300;
+// A sanitizer makes a world twenty times slower.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr uint64_t kSeeds = 300;
+#else
+constexpr uint64_t kSeeds = 3000;
+#endif
 uint64_t current_seed = 0;
 
 extern "C" void SaySeed(int) {
@@ -29,7 +35,7 @@ TEST(RandomWorld, InvariantsHoldForEverySeed) {
   std::signal(SIGABRT, SaySeed);
   const bool replay = std::getenv("SLUICE_SEED") != nullptr;
   const uint64_t first = FromEnvironment("SLUICE_SEED", 1);
-  const uint64_t count = replay ? 1 : FromEnvironment("SLUICE_SEEDS", 3000);
+  const uint64_t count = replay ? 1 : FromEnvironment("SLUICE_SEEDS", kSeeds);
   uint64_t grants = 0, cedes = 0, evictions = 0, lies = 0, signals = 0, deferred = 0;
   for (current_seed = first; current_seed < first + count; current_seed++) {
     RandomWorld world(current_seed);
