@@ -5,6 +5,7 @@
 #include "runtime/net/udp_port.h"
 #include "runtime/net/udp_ports.h"
 #include "runtime/sched/preempt.h"
+#include "runtime/sched/scheduler.h"
 #include "sluice/udp.h"
 
 namespace sluice {
@@ -46,7 +47,7 @@ size_t UdpSocket::MaxPayload() {
 
 Expected<UdpSocket> UdpSocket::Bind(Endpoint local, const UdpOptions& options) {
   const net::Stack& stack = net::TheStack();
-  if (!stack.open()) return tl::unexpected(Error::kIoKernelGone);
+  if (!stack.open() || sched::IsIoKernelGone()) return tl::unexpected(Error::kIoKernelGone);
   if (local.address != 0 && local.address != stack.address) return tl::unexpected(Error::kInvalid);
   const auto port = net::OpenPort(local.port, options);
   if (!port) return tl::unexpected(port.error());
