@@ -64,8 +64,9 @@ tl::expected<void, std::string> RunRealtime() {
 }
 
 tl::expected<std::unique_ptr<Transport>, std::string> MakeTransport(std::string_view name,
-                                                                    const TransportOptions& /*options*/) {
+                                                                    const TransportOptions& options) {
   if (name == "linux") return MakeLinuxTransport();
+  if (name == "sluice") return MakeSluiceTransport(options);
   return tl::unexpected("transport: got '" + std::string(name) + "', allowed are sluice and linux");
 }
 
