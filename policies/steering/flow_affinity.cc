@@ -314,7 +314,7 @@ bool FlowAffinity::State::MustStay(const AppView& view, uint16_t home) {
     h.moving = true;
     h.mark = view.kthreads[now].rx_sent;  // the home's last packet was among these
   }
-  if (!h.touched && Consumed(view.kthreads[now], h.mark)) return false;
+  if (Consumed(view.kthreads[now], h.mark)) return false;
   if (!h.touched) {
     h.touched = true;
     touched.push_back(home);

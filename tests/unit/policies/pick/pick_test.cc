@@ -184,6 +184,16 @@ TYPED_TEST(PickRules, ARunningKthreadIsNeverPicked) {
   EXPECT_EQ(this->pick_.Pick({}, 0), 1);
 }
 
+TYPED_TEST(PickRules, AKthreadThatParksTwiceKeepsItsPlace) {
+  for (KthreadId k = 0; k < 4; k++) this->RunAndPark(k, 3);
+  this->pick_.OnPark(1, 3);
+  for (KthreadId k = 0; k < 4; k++) {
+    EXPECT_EQ(this->pick_.Pick({}, 0), k) << "least recently used";
+    this->pick_.OnRun(k, k);
+  }
+  EXPECT_EQ(this->pick_.Pick({}, 0), kNoKthread);
+}
+
 // The difference, in the smallest case: core 0 had 3, then 2; 2 is away now.
 TEST(Pick, AStaleMemoHidesAnOlderKthreadOfTheCore) {
   const auto sibling = Siblings(4);

@@ -1,0 +1,13 @@
+// policies_bench: what a steering decision and a pick cost. JSON: --benchmark_format=json --benchmark_out=FILE.
+#include <benchmark/benchmark.h>
+
+#include "tests/lib/eal.h"
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  sluice::testing::StartEal(160);
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
