@@ -12,8 +12,9 @@ namespace sluice::apps {
 
 inline constexpr int kBadUsage = 2;
 
+// An empty sentence: the reason has been printed already.
 inline int Fail(const char* program, const std::string& sentence, int status = 1) {
-  std::fprintf(stderr, "%s: %s\n", program, sentence.c_str());
+  if (!sentence.empty()) std::fprintf(stderr, "%s: %s\n", program, sentence.c_str());
   return status;
 }
 

@@ -58,7 +58,7 @@ std::string ResultJson(const RunCounts& counts, const abi::Histogram& latency_ns
   Json json;
   for (const auto& [name, value] : facts) json[name] = Json::parse(value);
   const auto per_second = [&](uint64_t n) {
-    return counts.seconds > 0 ? Json(std::round(static_cast<double>(n) / counts.seconds)) : Json(nullptr);
+    return counts.seconds > 0 ? Json(std::llround(static_cast<double>(n) / counts.seconds)) : Json(nullptr);
   };
   json["seconds"] = counts.seconds;
   json["offered_rps"] = per_second(counts.planned);

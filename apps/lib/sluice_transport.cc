@@ -107,7 +107,9 @@ class SluiceTransport final : public Transport {
   void Yield() override { sluice::Yield(); }
 
  private:
+  // Empty when iokerneld is gone: the runtime has said so.
   static std::string Sentence(uint16_t port, Error error) {
+    if (error == Error::kIoKernelGone) return {};
     return "UDP port " + std::to_string(port) + ": " + std::string(ToString(error));
   }
 

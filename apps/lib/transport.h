@@ -57,6 +57,8 @@ class Transport {
   // Runs `main` as the first thread; its result is the exit status. Called once.
   virtual int Run(const std::function<int()>& main) = 0;
 
+  // An error that has been printed already is an empty sentence: libruntime itself says that iokerneld is gone.
+
   // Answers every datagram to `port` until a stop signal: `handler` reads `request` and writes a reply, whose length
   // it returns (0: none). It is called by many threads at once: on Linux by `workers` of them, each with a socket of
   // its own (SO_REUSEPORT); on libruntime by a uthread per datagram. Error: a sentence.

@@ -111,7 +111,7 @@ tl::expected<Header, std::string> AskServer(DatagramSocket& socket, const Netper
 tl::expected<void, std::string> CheckEnd(const std::vector<ThreadCounts>& threads) {
   if (StopRequested()) return tl::unexpected(std::string("stopped by a signal"));
   for (const ThreadCounts& thread : threads) {
-    if (thread.gone) return tl::unexpected(std::string("iokerneld is gone"));
+    if (thread.gone) return tl::unexpected(std::string());  // the runtime has said so
   }
   return {};
 }

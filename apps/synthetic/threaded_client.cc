@@ -70,7 +70,7 @@ tl::expected<ClientResult, std::string> RunThreadedClient(Transport& transport, 
   }
   over.store(true, std::memory_order_relaxed);
   transport.JoinAll();
-  if (gone.load(std::memory_order_relaxed)) return tl::unexpected(std::string("iokerneld is gone"));
+  if (gone.load(std::memory_order_relaxed)) return tl::unexpected(std::string());  // the runtime has said so
   if (StopRequested()) return tl::unexpected(std::string("stopped by a signal"));
 
   ClientResult result;

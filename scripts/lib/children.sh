@@ -94,6 +94,9 @@ end_children() {
   # shellcheck disable=SC2086
   for pid in $all $(descendants $groups); do kill -KILL "$pid" 2>/dev/null || true; done
   for pid in $groups; do kill -KILL -- "-$pid" 2>/dev/null || true; done
+  # The shell's own remark on a child that was killed is no news.
+  # shellcheck disable=SC2086
+  wait $groups 2>/dev/null || true
 }
 
 on_exit() {

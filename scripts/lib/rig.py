@@ -91,7 +91,8 @@ class Rig:
     def keep_awake(self):
         """Keeps the CPUs of the measurement from halting, at the lowest priority there is."""
         for cpu in self.placement.awake():
-            self.box.service(f"awake{cpu}", "chrt", "--idle", "0", "sh", "-c", "while :; do :; done", cpus=[cpu])
+            loop = ("chrt", "--idle", "0", "sh", "-c", "while :; do :; done")
+            self.box.service(f"awake{cpu}", *loop, cpus=[cpu], killable=True)
 
     def start_iokerneld(self, *flags, name="iokerneld", timeout_s=30, run_dir=None):
         """A new iokerneld, ready for apps; its run directory is in `.run_dir`."""

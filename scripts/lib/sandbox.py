@@ -73,7 +73,7 @@ class Namespace:
         try:
             output, _ = child.communicate(timeout=timeout)
         except BaseException:
-            child.kill()
+            kill(child.pid)
             child.wait()
             raise
         if check and child.returncode != 0:
@@ -132,6 +132,16 @@ def spawn(*command, namespace=None, cpus=None, **options):
     return subprocess.Popen([str(word) for word in command], preexec_fn=prepare, **options)
 
 
+def kill(pid):
+    """SIGKILL, now: a thread dies only when it gets a CPU, and one of SCHED_IDLE on a busy CPU may wait long for it."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(1))
+    except (ProcessLookupError, FileNotFoundError, PermissionError):
+        pass  # dead, or it has to wait after all
+
+
 def stop(child, grace_s=0.5):
     """TERM, and KILL if that was not enough. Returns the exit status."""
     if child.poll() is None:
@@ -139,7 +149,7 @@ def stop(child, grace_s=0.5):
         try:
             child.wait(grace_s)
         except subprocess.TimeoutExpired:
-            child.kill()
+            kill(child.pid)
             child.wait()
     return child.returncode
 
@@ -147,7 +157,8 @@ def stop(child, grace_s=0.5):
 class Service:
     """A program that runs beside us; its output goes to a file and can be waited for."""
 
-    def __init__(self, log_path, *command, **options):
+    def __init__(self, log_path, *command, killable=False, **options):
+        self.killable = killable  # has nothing to tidy up
         self.command = [str(word) for word in command]
         self.log_path = log_path
         with open(log_path, "ab") as log:
@@ -202,13 +213,16 @@ class Sandbox:
     def __exit__(self, *_):
         for service in self.services:
             if service.alive():
-                service.child.terminate()
+                if service.killable:
+                    kill(service.pid)
+                else:
+                    service.child.terminate()
         deadline = time.monotonic() + 0.5
         while any(service.alive() for service in self.services) and time.monotonic() < deadline:
             time.sleep(0.005)
         for service in self.services:
             if service.alive():
-                service.child.kill()
+                kill(service.pid)
             service.child.wait()
         for namespace in self.namespaces:
             namespace.close()
@@ -218,7 +232,7 @@ class Sandbox:
     @staticmethod
     def _reap_orphans():
         for pid in children_of(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
         while True:
             try:
                 os.waitpid(-1, 0)

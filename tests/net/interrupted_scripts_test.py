@@ -70,7 +70,8 @@ def wait_for_stage(script, stage):
 
 
 def interrupt(rig, number, stage, *words):
-    mark = f"{number.name}-{str(stage).replace(' ', '_').replace('.', '_')}-{os.path.basename(words[0])}"
+    rig.count += 1
+    mark = f"{rig.count}-{number.name}-{str(stage).replace(' ', '_').replace('.', '_')}-{os.path.basename(words[0])}"
     links, names = interfaces(), named_namespaces()
     script = Script(rig, mark, *words)
     try:
