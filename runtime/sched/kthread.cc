@@ -74,6 +74,7 @@ bool Kthread::Poll() {
   bool found = Softirq(*this);
   found |= timers_.RunDue(now_);
   found |= TakeInbox();
+  found |= StealFromParked();
   if (found) worked_ = true;
   return found;
 }

@@ -84,6 +84,7 @@ class alignas(64) Kthread {
 
   // steal.cc
   bool Steal();
+  bool StealFromParked();
   bool StealFrom(Kthread& victim);
 
   // park.cc
@@ -108,6 +109,7 @@ class alignas(64) Kthread {
   uint64_t runs_ = 0;  // switches into uthreads
   uint32_t kick_seen_ = 0;
   uint32_t victim_ = 0;  // where stealing went on last
+  uint32_t parked_ = 0;  // where StealFromParked looked last
   bool worked_ = false;  // since the last poll
   bool managed_ = true;  // by an IOKernel
   StackCache stacks_;

@@ -1,4 +1,4 @@
-// steal.cc - work of other kthreads: running, parked or preempted, it makes no difference.
+// steal.cc - work of other kthreads.
 #include <array>
 
 #include "runtime/sched/scheduler_state.h"
@@ -10,7 +10,8 @@ constexpr uint32_t kMostStolen = 64;  // uthreads at a time
 
 }  // namespace
 
-// The hyperthread next door first, for it shares the caches; then the others in turn.
+// By an idle kthread; whether the victim runs makes no difference. The hyperthread next door first, for it shares the
+// caches; then the others in turn.
 bool Kthread::Steal() {
   const auto& all = scheduler_.kthreads;
   const uint32_t neighbour_cpu = scheduler_.topology.SiblingOf(io_.grant.cpu());
@@ -23,6 +24,14 @@ bool Kthread::Steal() {
     if (victim_ != index_ && StealFrom(*all[victim_])) return true;
   }
   return false;
+}
+
+// By a kthread that may well be busy, one look per poll: what a ceded kthread has left behind, and the timers of a
+// parked one, must not wait for a core that this app may never get again.
+bool Kthread::StealFromParked() {
+  const auto& all = scheduler_.kthreads;
+  if (++parked_ >= all.size()) parked_ = 0;
+  return parked_ != index_ && all[parked_]->sleeps() && StealFrom(*all[parked_]);
 }
 
 // Ready uthreads, or a whole ring's packets, or timers that are due. Never part of a batch of packets.

@@ -8,6 +8,7 @@
 // Every member may be called by any plain thread.
 #pragma once
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -65,7 +66,10 @@ class FakeIoKernel {
     while (geometry.fill_slots < geometry.rx_buffers) geometry.fill_slots *= 2;
     SLUICE_CHECK(abi::RegionLayout::Valid(geometry), "the test's geometry");
     view_.layout = abi::RegionLayout(geometry);
-    void* memory = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fd_ = memfd_create("fake-iokernel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    SLUICE_CHECK(ftruncate(fd_, static_cast<off_t>(bytes())) == 0, "no memory for a test's region");
+    SLUICE_CHECK(fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0, "a memfd can be sealed");
+    void* memory = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
     SLUICE_CHECK(memory != MAP_FAILED, "no memory for a test's region");
     view_.base = static_cast<std::byte*>(memory);
     FillHeader(geometry);
@@ -75,12 +79,15 @@ class FakeIoKernel {
   ~FakeIoKernel() {
     Stop();
     munmap(view_.base, bytes());
+    close(fd_);
   }
   FakeIoKernel(const FakeIoKernel&) = delete;
   FakeIoKernel& operator=(const FakeIoKernel&) = delete;
 
   [[nodiscard]] const io::RegionView& view() const { return view_; }
   [[nodiscard]] size_t bytes() const { return view_.layout.bytes(); }
+  // The region's sealed memfd, to be handed over as the real one is.
+  [[nodiscard]] int region_fd() const { return fd_; }
   [[nodiscard]] const abi::RuntimeCounters& counters(uint32_t k) const { return Block(k).counters; }
   // The sum of a counter over all kthreads: Sum(&abi::RuntimeCounters::rx_stolen).
   [[nodiscard]] uint64_t Sum(std::atomic<uint64_t> abi::RuntimeCounters::*counter) const {
@@ -120,6 +127,12 @@ class FakeIoKernel {
     const abi::LrpcMessage message = Encode(abi::RxPacket{buffer, hash, static_cast<uint16_t>(packet.size()), flags});
     SLUICE_CHECK(end.rx.Send(message.command, message.payload), "a ring with room refused a message");
     return true;
+  }
+
+  // Puts anything at all into a kthread's RX ring. False: ring full.
+  [[nodiscard]] bool InjectMessage(uint32_t kthread, const abi::LrpcMessage& message) {
+    const std::lock_guard lock(mutex_);
+    return ends_[kthread].rx.Send(message.command, message.payload);
   }
 
   // RX buffers that the app does not hold.
@@ -220,7 +233,7 @@ class FakeIoKernel {
 
   [[nodiscard]] bool WantsCore(uint32_t k, abi::Ticks now) const {
     const abi::SignalLine& line = Block(k).signal;
-    return options_.keep_all_granted || line.rq_head.load() != line.rq_tail.load() ||
+    return options_.keep_all_granted || only_ == k || line.rq_head.load() != line.rq_tail.load() ||
            abi::WorkWaits(ends_[k].issuer.Record(), ends_[k].rx.sent(), view_.kick().load(), now);
   }
 
@@ -261,6 +274,7 @@ class FakeIoKernel {
 
   FakeIoKernelOptions options_;
   io::RegionView view_;
+  int fd_ = -1;
   std::mutex mutex_;
   std::vector<End> ends_;
   std::vector<uint32_t> free_buffers_;
