@@ -79,7 +79,7 @@ tl::expected<ClientMessage, Refusal> ParseQuery(std::span<const std::byte> bytes
   if (bytes.size() != sizeof(abi::Query)) return Malformed("a query of the wrong length");
   const auto query = Copy<abi::Query>(bytes);
   QueryWish wish;
-  if (!ReadName(query.what, &wish.what)) return Malformed("a query that is not a printable text");
+  if (!ReadName(query.what, &wish.what) || wish.what.empty()) return Malformed("a query that is no printable text");
   return wish;
 }
 
@@ -95,7 +95,7 @@ std::vector<std::byte> Bytes(const T& value) {
 template <size_t N>
 void CopySentence(char (&field)[N], std::string_view sentence) {
   const size_t length = std::min(sentence.size(), N - 1);
-  std::memcpy(field, sentence.data(), length);
+  sentence.copy(field, length);
   field[length] = '\0';
 }
 
