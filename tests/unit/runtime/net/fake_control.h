@@ -48,7 +48,8 @@ class FakeControl {
       if (connection) serve(connection.get());
     });
   }
-  ~FakeControl() {
+  ~FakeControl() { Close(); }
+  void Close() {
     shutdown(listener_.get(), SHUT_RDWR);  // ends an accept that nobody came to
     Join();
   }

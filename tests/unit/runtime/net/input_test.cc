@@ -17,7 +17,7 @@ using Counter = std::atomic<uint64_t> Counters::*;
 void Settle(FakeDaemon& daemon, UdpSocket& socket) {
   ASSERT_TRUE(daemon.Inject(UdpPacket(7, Payload(1))));
   ASSERT_TRUE(socket.Recv());
-  ASSERT_TRUE(Eventually([&] { return daemon.free_buffers() == FakeDaemon::kGeometry.rx_buffers; }));
+  ASSERT_TRUE(Eventually([&] { return daemon.AllBuffersBack(); }));
 }
 
 TEST(Input, EveryDropHasItsReason) {
@@ -164,10 +164,10 @@ TEST(Input, MessagesThatAreNoPacketsAreCounted) {
   RunApp(daemon, [&] {
     auto socket = UdpSocket::Bind({0, 7});
     ASSERT_TRUE(socket);
-    daemon.InjectMessage({0, 0});
-    daemon.InjectMessage({static_cast<uint64_t>(abi::MessageType::kUthreadReady), 3});
-    daemon.InjectMessage(abi::Encode(abi::RxPacket{FakeDaemon::kGeometry.rx_buffers, 0, 64, 0}));
-    daemon.InjectMessage(abi::Encode(abi::RxPacket{0xffffffff, 0, 64, 0}));
+    ASSERT_TRUE(daemon.InjectMessage({0, 0}));
+    ASSERT_TRUE(daemon.InjectMessage({static_cast<uint64_t>(abi::MessageType::kUthreadReady), 3}));
+    ASSERT_TRUE(daemon.InjectMessage(abi::Encode(abi::RxPacket{daemon.options().rx_buffers, 0, 64, 0})));
+    ASSERT_TRUE(daemon.InjectMessage(abi::Encode(abi::RxPacket{0xffffffff, 0, 64, 0})));
     Settle(daemon, *socket);
     EXPECT_EQ(daemon.Count(&Counters::drop_malformed), 4u);
   });
@@ -226,7 +226,9 @@ TEST(Icmp, ErrorsAreLimitedTheCountersAreNot) {
     auto socket = UdpSocket::Bind({0, 7});
     ASSERT_TRUE(socket);
     constexpr uint64_t kPackets = 400;
-    for (uint64_t i = 0; i < kPackets; ++i) ASSERT_TRUE(daemon.Inject(UdpPacket(9, Payload(4))));
+    for (uint64_t i = 0; i < kPackets; ++i) {
+      ASSERT_TRUE(Eventually([&] { return daemon.Inject(UdpPacket(9, Payload(4))); }));
+    }
     Settle(daemon, *socket);
     EXPECT_EQ(daemon.Count(&Counters::drop_no_socket), kPackets);
     uint64_t errors = 0;

@@ -74,7 +74,7 @@ TEST(Udp, RecvFromCopiesAndCutsWhatDoesNotFit) {
     EXPECT_TRUE(std::equal(buffer.begin(), buffer.end(), payload.begin()));
     buffer.resize(200);
     EXPECT_EQ(socket->RecvFrom(buffer), 100u);
-    EXPECT_TRUE(Eventually([&] { return daemon.free_buffers() == FakeDaemon::kGeometry.rx_buffers; }));
+    EXPECT_TRUE(Eventually([&] { return daemon.AllBuffersBack(); }));
   });
 }
 
@@ -88,7 +88,7 @@ TEST(Udp, ADatagramSaysHowItTravelled) {
     ASSERT_TRUE(datagram);
     EXPECT_EQ(datagram->steered_kthread(), 1);
     EXPECT_EQ(datagram->flow_hash(), 0xdecadeu);
-    EXPECT_LT(Datagram::executing_kthread(), FakeDaemon::kGeometry.kthreads);
+    EXPECT_LT(Datagram::executing_kthread(), daemon.options().kthreads);
   });
   EXPECT_EQ(Datagram::executing_kthread(), 0xffff);
 }
@@ -103,10 +103,10 @@ TEST(Udp, ADatagramOutlivesItsSocketAndCanBeReleasedByAnyThread) {
     ASSERT_TRUE(datagram);
     socket->Close();
     EXPECT_EQ(Copy(datagram->payload()), Payload(4));
-    EXPECT_EQ(daemon.free_buffers(), FakeDaemon::kGeometry.rx_buffers - 1);
+    EXPECT_EQ(daemon.buffers_held(), 1u);
     Blocking([&] { datagram->Release(); });
     EXPECT_TRUE(datagram->payload().empty());
-    EXPECT_TRUE(Eventually([&] { return daemon.free_buffers() == FakeDaemon::kGeometry.rx_buffers; }));
+    EXPECT_TRUE(Eventually([&] { return daemon.AllBuffersBack(); }));
   });
 }
 
@@ -201,7 +201,7 @@ TEST(Udp, AFullQueueDropsAndCounts) {
     }
     EXPECT_EQ(socket->Recv(milliseconds(0)).error(), Error::kTimedOut);
     EXPECT_EQ(socket->stats().received, 4u);
-    EXPECT_TRUE(Eventually([&] { return daemon.free_buffers() == FakeDaemon::kGeometry.rx_buffers; }));
+    EXPECT_TRUE(Eventually([&] { return daemon.AllBuffersBack(); }));
   });
 }
 
@@ -249,9 +249,9 @@ TEST(Udp, WhatIsQueuedGoesBackWhenTheSocketIsClosed) {
     ASSERT_TRUE(socket);
     for (int i = 0; i < 9; ++i) ASSERT_TRUE(daemon.Inject(UdpPacket(7, Payload(9))));
     ASSERT_TRUE(Eventually([&] { return socket->stats().received == 9; }));
-    EXPECT_EQ(daemon.free_buffers(), FakeDaemon::kGeometry.rx_buffers - 9);
+    EXPECT_EQ(daemon.buffers_held(), 9u);
     socket->Close();
-    EXPECT_TRUE(Eventually([&] { return daemon.free_buffers() == FakeDaemon::kGeometry.rx_buffers; }));
+    EXPECT_TRUE(Eventually([&] { return daemon.AllBuffersBack(); }));
   });
 }
 
@@ -284,7 +284,7 @@ TEST(Udp, AFullTransmitRingIsWaitedForThenReported) {
   RunApp(daemon, [&] {
     auto socket = UdpSocket::Bind({0, 7});
     ASSERT_TRUE(socket);
-    daemon.HoldTransmit(true);
+    auto held = daemon.HoldTransmit();
     Packet payload(4);
     uint32_t accepted = 0;
     for (;; ++accepted) {
@@ -295,10 +295,10 @@ TEST(Udp, AFullTransmitRingIsWaitedForThenReported) {
       break;
     }
     // One ring's worth, or both kthreads' if the uthread was stolen meanwhile.
-    EXPECT_GE(accepted, FakeDaemon::kGeometry.tx_slots);
+    EXPECT_GE(accepted, daemon.options().tx_slots);
     EXPECT_EQ(daemon.Count(&abi::RuntimeCounters::tx_full), 1u);
     EXPECT_EQ(socket->stats().sent, accepted);
-    daemon.HoldTransmit(false);
+    held.unlock();
     std::set<uint32_t> came;
     for (uint32_t n = 0; n < accepted; ++n) {
       const auto packet = AwaitSent(daemon);
@@ -339,7 +339,7 @@ TEST(UdpServe, HandlesEachDatagramInAUthreadOfItsOwn) {
     EXPECT_EQ(socket->Serve([](const Datagram&) {}), Error::kInvalid);  // somebody serves already
     socket->Shutdown();
     server.Join();
-    EXPECT_TRUE(Eventually([&] { return daemon.free_buffers() == FakeDaemon::kGeometry.rx_buffers; }));
+    EXPECT_TRUE(Eventually([&] { return daemon.AllBuffersBack(); }));
   });
 }
 
@@ -379,7 +379,7 @@ TEST(UdpServe, ReturnsAfterTheLastHandlerHasAndLimitsHowManyThereAre) {
       injected += daemon.Inject(UdpPacket(7, Payload(1))) ? 1 : 0;
       return begun > 0 && socket->stats().queue_full > 0;
     }));
-    EXPECT_LE(begun, 3 * static_cast<int>(FakeDaemon::kGeometry.kthreads));
+    EXPECT_LE(begun, 3 * static_cast<int>(daemon.options().kthreads));
     ASSERT_TRUE(Eventually([&] { return socket->stats().received + socket->stats().queue_full == injected; }));
     socket->Shutdown();
     go.Post(100);
@@ -410,7 +410,7 @@ TEST(UdpServe, SurvivesBeingShutUnderTraffic) {
     }
     stop = true;
     traffic.Join();
-    EXPECT_TRUE(Eventually([&] { return daemon.free_buffers() == FakeDaemon::kGeometry.rx_buffers; }));
+    EXPECT_TRUE(Eventually([&] { return daemon.AllBuffersBack(); }));
   });
 }
 
