@@ -2,7 +2,7 @@
 
 import signal
 
-from lib import BackgroundLoad, app_stat, check, equal, load, milliseconds_until, run_test, start_server
+from lib import BackgroundLoad, app_stat, check, equal, load, milliseconds_until, nothing_lost, run_test, start_server
 
 
 def end_under_load(rig, number):
@@ -29,7 +29,7 @@ def test(rig):
     # The same run directory, which the killed one could not tidy up.
     daemon = rig.start_iokerneld(run_dir=killed.run_dir)
     start_server(rig, daemon)
-    equal(load(rig, rate=2000, seconds=1)["lost"], 0, "after the restart: lost")
+    nothing_lost(rig, daemon, load(rig, rate=2000, seconds=1), "after the restart")
 
 
 run_test(test)

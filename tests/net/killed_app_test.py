@@ -2,7 +2,7 @@
 
 import signal
 
-from lib import BackgroundLoad, app_stat, check, equal, load, milliseconds_until, run_test, start_server
+from lib import BackgroundLoad, app_stat, check, load, milliseconds_until, nothing_lost, run_test, start_server
 
 OTHER = "10.0.0.3"
 KILLS = 5
@@ -22,10 +22,10 @@ def test(rig):
         print(f"kill {i + 1}: cleaned up {took:.1f} ms after the signal")
         doomed.wait()
     result = survivor.result()
-    equal(result["lost"], 0, "the other app: lost")
+    nothing_lost(rig, daemon, result, "the other app")
     check(daemon.alive(), "iokerneld ended")
     start_server(rig, daemon, name="heir")  # at the victim's address
-    equal(load(rig, rate=2000, seconds=1)["lost"], 0, "the heir of the address: lost")
+    nothing_lost(rig, daemon, load(rig, rate=2000, seconds=1), "the heir of the address")
 
 
 run_test(test)

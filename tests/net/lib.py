@@ -129,6 +129,33 @@ def app_stat(rig, daemon, name):
     return None
 
 
+def nonzero(counters):
+    return {name: value for name, value in counters.items() if value}
+
+
+def where_packets_went(rig, daemon):
+    """Every count that could explain a loss, as text: iokerneld's, the apps', and Linux's on the client's side."""
+    stat = rig.stat(daemon)
+    lines = [f"port {nonzero(stat['port']['counters'])} drops {nonzero(stat['port']['drops'])}"]
+    lines.append(f"loop {nonzero(stat['loop']['counters'])} drops {nonzero(stat['loop']['drops'])}")
+    for app in stat["apps"]:
+        lines.append(f"{app['name']} {nonzero(app['counters'])} drops {nonzero(app['drops'])}")
+        for kthread in app["kthreads"]:
+            facts = {name: kthread[name] for name in ("id", "core", "rx_packets", "tx_packets")}
+            lines.append(f"  kthread {facts} {nonzero(kthread['runtime'])} drops {nonzero(kthread['drops'])}")
+    with rig.client.entered():
+        with open("/proc/thread-self/net/snmp", encoding="ascii") as snmp:
+            lines += [line.strip() for line in snmp if line.startswith("Udp:")]
+        with open("/proc/thread-self/net/dev", encoding="ascii") as dev:
+            lines += [line.strip() for line in dev if "client0" in line]
+    return "\n".join(lines)
+
+
+def nothing_lost(rig, daemon, result, what):
+    if result["lost"]:
+        raise Failed(f"{what}: {result['lost']} of {result['sent']} lost\n{where_packets_went(rig, daemon)}")
+
+
 def milliseconds_until(condition, timeout_s):
     """How long it takes until `condition` holds; Failed when the time is over."""
     start = time.monotonic()

@@ -2,7 +2,7 @@
 
 import struct
 
-from lib import APP_ADDRESS, PORT, app_stat, equal, load, milliseconds_until, run_test, start_server
+from lib import APP_ADDRESS, PORT, app_stat, load, milliseconds_until, nothing_lost, run_test, start_server
 
 COPIES = 50
 CLIENT = bytes([10, 0, 0, 9])
@@ -89,7 +89,7 @@ def test(rig):
         # Rubbish of every length, with each first byte.
         for length in range(14, 600):
             wire.send(mac + mine + b"\x08\x00" + bytes((length * 7 + i * 13) % 256 for i in range(length - 14)))
-    equal(load(rig, rate=2000, seconds=1)["lost"], 0, "afterwards: lost")
+    nothing_lost(rig, daemon, load(rig, rate=2000, seconds=1), "afterwards")
 
 
 run_test(test)

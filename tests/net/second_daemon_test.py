@@ -1,6 +1,6 @@
 """A second iokerneld on the same run directory or the same port: exit 2, naming the pid of the first."""
 
-from lib import check, equal, load, run_test, start_server
+from lib import check, equal, load, nothing_lost, run_test, start_server
 
 
 def refused(rig, *flags):
@@ -24,7 +24,7 @@ def test(rig):
         print(output.strip())
     output = refused(rig, "--run-dir", rig.box.path("elsewhere"))
     check("af_xdp" in output and "tap" in output, f"without a port the choices are not listed: {output}")
-    equal(load(rig, rate=2000, seconds=1)["lost"], 0, "the first one, meanwhile: lost")
+    nothing_lost(rig, daemon, load(rig, rate=2000, seconds=1), "the first one, meanwhile")
 
 
 run_test(test)
