@@ -17,10 +17,13 @@ packages=(
   iproute2 ethtool iputils-ping python3 python3-matplotlib
 )
 
-missing() {
-  local package
+# Sets `wanted` to those that are not installed.
+find_missing() {
+  local installed package
+  installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null || true)
+  wanted=()
   for package in "${packages[@]}"; do
-    [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) == ii* ]] || echo "$package"
+    grep -qx "ii[ ]* $package" <<<"$installed" || wanted+=("$package")
   done
 }
 
@@ -38,15 +41,16 @@ retry() {
 }
 
 command -v dpkg-query >/dev/null || die "this needs Debian 12 (dpkg-query is not there); install by hand: ${packages[*]}"
-mapfile -t wanted < <(missing)
+find_missing
 if ((${#wanted[@]} == 0)); then exit 0; fi
 ((EUID == 0)) || die "these packages are missing and only root can install them: ${wanted[*]}"
 
 make_work_dir
+export TMPDIR=$work_dir # apt leaves files there when it is interrupted
 install() {
   # An installation that was cut off earlier must be finished first.
   [[ -z $(dpkg --audit 2>/dev/null) ]] || retry dpkg --configure -a --force-confold
-  mapfile -t wanted < <(missing)
+  find_missing
   if ((${#wanted[@]} == 0)); then return 0; fi
   echo "setup: installing ${wanted[*]}"
   retry apt-get -qq update || echo "setup: apt-get update failed; trying with the lists at hand" >&2
@@ -56,6 +60,6 @@ install() {
 
 export DEBIAN_FRONTEND=noninteractive
 with_lock "$root/scripts" install
-mapfile -t wanted < <(missing)
+find_missing
 ((${#wanted[@]} == 0)) || die "still missing after the installation: ${wanted[*]}"
 echo "setup: done"

@@ -10,8 +10,8 @@
 namespace sluice::apps {
 namespace {
 
-constexpr std::chrono::milliseconds kReplyTimeout{200};  // then the request counts as lost
-constexpr int kQueryTries = 20;
+constexpr std::chrono::milliseconds kReplyTimeout{1000};  // then the request counts as lost
+constexpr int kQueryTries = 5;
 
 using Sockets = std::vector<std::unique_ptr<DatagramSocket>>;
 

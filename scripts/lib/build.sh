@@ -14,6 +14,7 @@ build_locked() {
   shift
   jobs=$(nproc)
   cd "$root" || return 1
+  local -x TMPDIR=$work_dir # a compiler that is killed leaves files there
   run cmake --preset "$preset" >"$work_dir/configure.log" 2>&1 || {
     cat "$work_dir/configure.log" >&2
     return 1
