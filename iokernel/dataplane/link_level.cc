@@ -135,18 +135,22 @@ void LinkLevel::SendArpRequest(uint32_t target, uint32_t asker, const abi::MacAd
   const bool own = options_.address && options_.address->Contains(target);
   const uint32_t sender = own ? options_.address->address : asker;
   if (apps_.FindAddress(sender) == kNoApp) return;
-  rte_mbuf* frame = rte_pktmbuf_alloc(port_.pool());
-  if (frame == nullptr) return;  // it is asked again
-  const abi::MacAddress& ours = port_.info().mac;
-  std::byte* const ethernet = Bytes(frame);
-  abi::WriteEthernet(ethernet, to == nullptr ? abi::kBroadcastMac : *to, ours, abi::kEtherTypeArp);
-  abi::WriteArp(ethernet + abi::kEthernetHeaderBytes, {abi::kArpRequest, ours, sender, abi::MacAddress{}, target});
-  frame->data_len = frame->pkt_len = abi::kEthernetHeaderBytes + abi::kArpBytes;
-  if (!out_.Push(frame)) {
-    rte_pktmbuf_free(frame);
-    return;
+  // Where it finds no room it is asked again.
+  if (SendArp(to == nullptr ? abi::kBroadcastMac : *to, {abi::kArpRequest, {}, sender, {}, target})) {
+    counters_.arp_requests_sent.Add();
   }
-  counters_.arp_requests_sent.Add();
+}
+
+bool LinkLevel::SendArp(const abi::MacAddress& to, abi::ArpFields fields) {
+  rte_mbuf* frame = rte_pktmbuf_alloc(port_.pool());
+  if (frame == nullptr) return false;
+  fields.sender_mac = port_.info().mac;
+  abi::WriteEthernet(Bytes(frame), to, fields.sender_mac, abi::kEtherTypeArp);
+  abi::WriteArp(Bytes(frame) + abi::kEthernetHeaderBytes, fields);
+  frame->data_len = frame->pkt_len = abi::kEthernetHeaderBytes + abi::kArpBytes;
+  if (out_.Push(frame)) return true;
+  rte_pktmbuf_free(frame);
+  return false;
 }
 
 void LinkLevel::SendWaiting(rte_mbuf* frame, AppId id, const abi::MacAddress& mac) {

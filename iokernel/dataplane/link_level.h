@@ -19,6 +19,9 @@ class LinkLevel final : public NeighbourHost {
             LoopCounters& counters);
   ~LinkLevel() override;
 
+  // Tells the link that `address` is here now: it may have been behind another MAC before (RFC 5227, section 2.3).
+  void Announce(uint32_t address) { SendArp(abi::kBroadcastMac, {abi::kArpRequest, {}, address, {}, address}); }
+
   // An ARP frame has come. True if the frame has gone out again as the answer, else it is the caller's to free.
   [[nodiscard]] bool OnArp(rte_mbuf* frame, Ticks now);
   // A packet to the IOKernel's own address has come. True as above.
@@ -36,6 +39,8 @@ class LinkLevel final : public NeighbourHost {
   void SendWaiting(rte_mbuf* frame, AppId app, const abi::MacAddress& mac) override;
   void DropWaiting(rte_mbuf* frame, AppId app) override;
 
+  // Sends `fields` with our MAC as the sender's, if there is room; false otherwise.
+  bool SendArp(const abi::MacAddress& to, abi::ArpFields fields);
   [[nodiscard]] bool AnswerArp(rte_mbuf* frame, const abi::ArpView& arp);
   // True if somebody with that address can be on our link, as seen from our own address `ours`.
   [[nodiscard]] bool OnLink(uint32_t address, uint32_t ours) const;

@@ -106,6 +106,7 @@ struct Loop::Impl final : AllocatorHost {
     allocator.Attach(std::move(state.prepared));
     state.view = &allocator.View(id);
     OnActiveChange(id);
+    link.Announce(state.params.address);
   }
 
   DataplaneApp* Detach(AppId id, Ticks) {
@@ -226,12 +227,12 @@ Loop::~Loop() = default;
 
 void Loop::Run() {
   // A DPDK thread has its own cache of packet buffers; others take a lock for each.
-  if (rte_lcore_id() == LCORE_ID_ANY) (void)rte_thread_register();
+  const bool registered = rte_lcore_id() == LCORE_ID_ANY && rte_thread_register() == 0;
   while (!impl_->stop.load(std::memory_order_relaxed)) {
     // A pause leaves the core to its other hyperthread for a moment.
     if (!impl_->Iterate(abi::ReadTsc())) _mm_pause();
   }
-  rte_thread_unregister();
+  if (registered) rte_thread_unregister();
 }
 
 bool Loop::Once(Ticks now) { return impl_->Iterate(now); }

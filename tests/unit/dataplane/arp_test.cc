@@ -34,6 +34,19 @@ TEST(Arp, AnswersForEveryAppAndItself) {
   world.ExpectAccounts();
 }
 
+TEST(Arp, AnnouncesTheAddressOfANewApp) {
+  World world;
+  PlayedApp app({});
+  ASSERT_TRUE(world.loop->Post({CommandKind::kAttach, 0, app.app.get()}));
+  world.Steps(2);
+  ASSERT_EQ(world.port.out.size(), 1u);
+  EXPECT_EQ(abi::EthernetView(world.port.out.front()).destination(), abi::kBroadcastMac);
+  const abi::ArpView arp = ArpIn(world.port.out.front());
+  EXPECT_EQ(arp.sender_mac(), kPortMac);
+  EXPECT_EQ(arp.sender_address(), kAppA);
+  EXPECT_EQ(arp.target_address(), kAppA);
+}
+
 TEST(Arp, DoesNotAnswerForOthersNorForAnAppThatHasGone) {
   World world;
   world.Attach({.id = 0, .address = kAppA});

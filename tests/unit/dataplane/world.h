@@ -283,6 +283,9 @@ class World {
     Reply reply;
     EXPECT_TRUE(loop->NextReply(&reply));
     EXPECT_EQ(reply.app, app.app.get());
+    Step();
+    EXPECT_EQ(port.out.size(), 1u) << "its address is announced";
+    port.out.clear();
     return app;
   }
   // Attached, and one kthread runs: woken by a packet, which it takes.
