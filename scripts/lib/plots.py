@@ -23,7 +23,8 @@ def _plain_log_scale(axis):
 
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-    axis.yaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
+    axis.yaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
+    axis.yaxis.set_minor_formatter(ticker.StrMethodFormatter("{x:g}"))
 
 
 def _save(canvas, path):
@@ -47,6 +48,8 @@ def percentile_bars(path, runs, label, host):
                 bar = axes.bar(x, run[name], width * 0.95, color=f"C{i}", label=label(run) if slot == 0 else None)
                 axes.bar_label(bar, fmt="%.0f", fontsize=7)
     _plain_log_scale(axes)
+    axes.set_xlim(-0.5, len(PERCENTILES) - 0.5)
+    axes.set_ylim(bottom=min(run[name] for run in runs for name, _ in PERCENTILES if run[name]) / 2)
     axes.set_xticks(range(len(PERCENTILES)), [title for _, title in PERCENTILES])
     axes.set_ylabel("us")
     axes.legend()

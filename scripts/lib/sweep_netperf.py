@@ -94,7 +94,10 @@ def sweep(options, rig, linux, table):
 
 
 def series(options, runs):
-    figures = {"UDP_RR": (("achieved_rps", "requests/s"), ("p50_us", "p50, us")), "UDP_STREAM": (("achieved_rps", "packets/s"),)}
+    figures = {
+        "UDP_RR": (("achieved_rps", "requests/s"), ("p50_us", "p50, us")),
+        "UDP_STREAM": (("achieved_rps", "packets/s"),),
+    }
     result = {}
     for figure, title in figures[options.test]:
         result[title] = {}
@@ -125,10 +128,10 @@ def main():
     except RuntimeError as error:
         log(f"netperf.sh: {error}")
         return 1
-    for run in runs:  # of a closed loop, kthreads are not asked for, and a stream has no latencies
-        run["why"] = {name: why for name, why in run["why"].items() if options.test == "UDP_RR" and name.endswith("_us")}
-    print_reasons(runs, lambda run: f"{run['server']} with {run['threads']} threads")
     write_json(options.json, {"host": host, "runs": runs})
+    if options.test == "UDP_RR":  # that a stream has no latencies needs no words here
+        shown = [run | {"why": {k: why for k, why in run["why"].items() if k.endswith("_us")}} for run in runs]
+        print_reasons(shown, lambda run: f"{run['server']} with {run['threads']} threads")
     if runs:
         title = f"netperf {options.test}, {options.bytes} B"
         plots.lines(options.plot, title, "client threads", series(options, runs), host, y_label="", log_y=False)

@@ -37,9 +37,8 @@ def sweep(options, rig, table):
         for rate in options.rates:
             for policy in options.policies:
                 try:
-                    run = measure(
-                        rig, policy, rate, options.flows, options.seconds, options.service, options.arrivals, options.batch
-                    )
+                    point = (rate, options.flows, options.seconds, options.service, options.arrivals)
+                    run = measure(rig, policy, *point, batch=options.batch)
                 except (RuntimeError, OSError) as error:
                     failures += 1
                     log(f"{policy} at {rate:g}/s failed: {error}")

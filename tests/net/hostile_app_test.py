@@ -22,7 +22,8 @@ def test(rig):
             cpus=rig.placement.apps,
         )
         # Something for it to receive, too.
-        BackgroundLoad(rig, address=OTHER, rate=500, seconds=1.5, warmup=0, flows=5, source_port=30000, drain_ms=100).wait()
+        probe = {"rate": 500, "seconds": 1.5, "warmup": 0, "flows": 5, "source_port": 30000, "drain_ms": 100}
+        BackgroundLoad(rig, address=OTHER, **probe).wait()
         drops = {}
         if mode != "control":
             stat = app_stat(rig, daemon, "hostile")
