@@ -59,6 +59,8 @@ class LrpcSender {
 
  private:
   void Put(uint32_t position, uint64_t command, uint64_t payload);
+  static void PutRun(LrpcSlot* slots, const LrpcMessage* messages, uint32_t count, uint64_t parity);
+  static void PutSlot(LrpcSlot& slot, uint64_t command, uint64_t payload, uint64_t parity);
 
   LrpcSlot* ring_ = nullptr;
   const std::atomic<uint32_t>* head_ = nullptr;
@@ -90,6 +92,8 @@ class LrpcReceiver {
   [[nodiscard]] uint32_t received() const { return received_; }  // messages ever taken, modulo 2^32
 
  private:
+  static uint32_t TakeRun(const LrpcSlot* slots, LrpcMessage* out, uint32_t count, uint64_t parity);
+
   LrpcSlot* ring_ = nullptr;
   std::atomic<uint32_t>* head_ = nullptr;
   uint32_t mask_ = 0;
@@ -110,12 +114,19 @@ inline uint32_t LrpcSender::Free(uint32_t wanted) {
   return slots_ - used;
 }
 
-inline void LrpcSender::Put(uint32_t position, uint64_t command, uint64_t payload) {
-  LrpcSlot& slot = ring_[position & mask_];
-  const uint64_t parity = (position & slots_) == 0 ? kLrpcParity : 0;
+inline void LrpcSender::PutSlot(LrpcSlot& slot, uint64_t command, uint64_t payload, uint64_t parity) {
   slot.payload.store(payload, std::memory_order_relaxed);
   // Release pairs with the receiver's acquire of the command: payload and buffer contents come first.
   slot.command.store((command & ~kLrpcParity) | parity, std::memory_order_release);
+}
+
+inline void LrpcSender::PutRun(LrpcSlot* slots, const LrpcMessage* messages, uint32_t count, uint64_t parity) {
+  for (uint32_t i = 0; i < count; ++i) PutSlot(slots[i], messages[i].command, messages[i].payload, parity);
+}
+
+inline void LrpcSender::Put(uint32_t position, uint64_t command, uint64_t payload) {
+  LrpcSlot& slot = ring_[position & mask_];
+  PutSlot(slot, command, payload, (position & slots_) == 0 ? kLrpcParity : 0);
 }
 
 inline bool LrpcSender::Send(uint64_t command, uint64_t payload) {
@@ -129,8 +140,15 @@ inline uint32_t LrpcSender::SendBurst(std::span<const LrpcMessage> messages) {
   const auto wanted = static_cast<uint32_t>(messages.size());
   const uint32_t room = Free(wanted);
   const uint32_t count = wanted < room ? wanted : room;
-  for (uint32_t i = 0; i < count; ++i) Put(sent_ + i, messages[i].command, messages[i].payload);
-  sent_ += count;
+  const uint32_t first = sent_;
+  const uint32_t at = first & mask_;
+  // Up to the end of the ring all messages have one parity, after it the other.
+  const uint32_t to_end = slots_ - at;
+  const uint32_t before = count < to_end ? count : to_end;
+  const uint64_t parity = (first & slots_) == 0 ? kLrpcParity : 0;
+  PutRun(ring_ + at, messages.data(), before, parity);
+  PutRun(ring_, messages.data() + before, count - before, parity ^ kLrpcParity);
+  sent_ = first + count;
   return count;
 }
 
@@ -141,7 +159,7 @@ inline bool LrpcReceiver::Ready() const {
 
 inline bool LrpcReceiver::Receive(LrpcMessage* message) {
   const LrpcSlot& slot = ring_[received_ & mask_];
-  // Acquire pairs with LrpcSender::Put.
+  // Acquire pairs with LrpcSender::PutSlot.
   const uint64_t command = slot.command.load(std::memory_order_acquire);
   if (((command & kLrpcParity) != 0) != ((received_ & slots_) == 0)) return false;
   message->command = command & ~kLrpcParity;
@@ -151,9 +169,31 @@ inline bool LrpcReceiver::Receive(LrpcMessage* message) {
   return true;
 }
 
+inline uint32_t LrpcReceiver::TakeRun(const LrpcSlot* slots, LrpcMessage* out, uint32_t count, uint64_t parity) {
+  for (uint32_t i = 0; i < count; ++i) {
+    // Acquire pairs with LrpcSender::PutSlot.
+    const uint64_t command = slots[i].command.load(std::memory_order_acquire);
+    if ((command & kLrpcParity) != parity) return i;
+    out[i] = {command & ~kLrpcParity, slots[i].payload.load(std::memory_order_relaxed)};
+  }
+  return count;
+}
+
 inline uint32_t LrpcReceiver::ReceiveBurst(std::span<LrpcMessage> out) {
+  // A run to the end of the ring has one parity, what comes after it the other.
+  const auto wanted = static_cast<uint32_t>(out.size());
   uint32_t count = 0;
-  while (count < out.size() && Receive(&out[count])) ++count;
+  while (count < wanted) {
+    const uint32_t at = received_ & mask_;
+    const uint32_t to_end = slots_ - at;
+    const uint32_t left = wanted - count;
+    const uint32_t run = left < to_end ? left : to_end;
+    const uint32_t got = TakeRun(ring_ + at, &out[count], run, (received_ & slots_) == 0 ? kLrpcParity : 0);
+    received_ += got;
+    count += got;
+    if (received_ - published_ >= slots_ / 4) PublishHead();
+    if (got < run) break;
+  }
   return count;
 }
 

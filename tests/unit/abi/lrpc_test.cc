@@ -250,8 +250,8 @@ uint64_t Consume(LrpcReceiver receiver, uint64_t count, Alive&& alive) {
 }
 
 TEST(Lrpc, BetweenThreads) {
-  constexpr uint64_t kCount = 1'000'000;
-  for (const uint32_t slots : {16u, 256u}) {
+  constexpr uint64_t kCount = 200'000;
+  for (const uint32_t slots : {64u, 256u}) {
     Ring ring(slots, NearWrap(slots, 1000));
     std::thread producer([&] { Produce(ring.sender, kCount); });
     EXPECT_EQ(Consume(ring.receiver, kCount, [] { return true; }), kCount);
@@ -261,7 +261,7 @@ TEST(Lrpc, BetweenThreads) {
 }
 
 TEST(Lrpc, BetweenProcesses) {
-  constexpr uint64_t kCount = 500'000;
+  constexpr uint64_t kCount = 200'000;
   constexpr uint32_t kSlots = 128;
   struct Shared {
     LrpcSlot ring[kSlots];
