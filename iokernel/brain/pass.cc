@@ -150,19 +150,23 @@ void Allocator::Impl::HandlePark(BrainApp& app, KthreadId k, Ticks now) {
   FreeCore(core, now);
 }
 
-// Timers of parked kthreads: each app knows its earliest, the machine knows the earliest of all.
+// Timers of parked kthreads: each app knows its earliest, the machine knows the earliest of all. Where another
+// kthread of the app runs, it has one interval to steal the timer before a core is spent on it.
 void Allocator::Impl::CheckTimers(Ticks now) {
   earliest_due = abi::kNoTimer;
   for (const AppId id : attached) {
     BrainApp& app = *apps[id];
     if (now >= app.next_due) {
+      const Ticks grace = app.active.empty() ? 0 : options.interval;
       app.next_due = abi::kNoTimer;
       for (uint16_t k = 0; k < app.spec.kthreads; k++) {
-        if (!app.views[k].parked || app.kthreads[k].waits) continue;
-        if (app.kthreads[k].next_timer <= now) {
+        BrainKthread& kthread = app.kthreads[k];
+        if (!app.views[k].parked || kthread.waits) continue;
+        if (kthread.next_timer <= now) kthread.next_timer = kthread.issuer.Record().next_timer;
+        if (kthread.next_timer <= now && now - kthread.next_timer >= grace) {
           MarkWaiting(app, k);
         } else {
-          app.next_due = std::min(app.next_due, app.kthreads[k].next_timer);
+          app.next_due = std::min(app.next_due, kthread.next_timer);
         }
       }
     }

@@ -64,22 +64,36 @@ TEST_F(AllocatorTest, ADueTimerWakesItsKthread) {
   EXPECT_THAT(backend.wakes, ElementsAre(Pair(0, 0), Pair(0, 0)));
 }
 
-TEST_F(AllocatorTest, ATimerOfAParkedKthreadWakesItThoughAnotherRuns) {
+TEST_F(AllocatorTest, ATimerOfAParkedKthreadWakesItIfNobodyStealsIt) {
   Make(MachineOptions(2));
   PuppetApp app(0, 2);
   Attach(app);
-  WakeByPacket(app);
-  app[0].Spawn(1, now);
-  Pass();
-  Pass();  // a standing queue: kthread 1
-  ASSERT_TRUE(app[1].Start());
-  app[0].RunUthreads(1);
-  app[0].Take(1);
-  app[1].next_timer = now + 7000;
-  app[1].Park();
+  Spread(app, 2);
+  const KthreadId parked = Active(app)[1];
+  app[parked].next_timer = now + 7000;
+  app[parked].Park();
   Pass();
   Pass();
-  EXPECT_TRUE(app[1].Granted());
+  EXPECT_FALSE(app[parked].Granted()) << "the other one runs and may take it";
+  Pass();
+  EXPECT_TRUE(app[parked].Granted());
+}
+
+TEST_F(AllocatorTest, AStolenTimerWakesNobody) {
+  Make(MachineOptions(2));
+  PuppetApp app(0, 2);
+  Attach(app);
+  Spread(app, 2);
+  const KthreadId parked = Active(app)[1];
+  app[parked].next_timer = now + 7000;
+  app[parked].Park();
+  Pass();
+  Pass();
+  app[parked].signal.next_timer.store(now + 42'000);
+  for (int i = 0; i < 8; i++) Pass();
+  EXPECT_FALSE(app[parked].Granted());
+  for (int i = 0; i < 3; i++) Pass();
+  EXPECT_TRUE(app[parked].Granted());
 }
 
 TEST_F(AllocatorTest, AKickWakesASleepingAppAndOnlyThat) {
