@@ -19,6 +19,8 @@ from rig import APP_ADDRESS, FLOW_NETWORK, Placement, Rig  # noqa: E402
 from sandbox import Sandbox, Stopped, read_json, stop_on_signals  # noqa: E402
 
 SKIPPED = 77
+ATTEMPTS = 3
+DISTURBED = 0.1  # share of a CPU
 PORT = 7000
 
 
@@ -47,7 +49,41 @@ def run_test(test):
         print("skipped: this needs two CPUs")
         sys.exit(SKIPPED)
     stop_on_signals()
-    sys.exit(_run(test, options))
+    sys.exit(_attempts(test, options))
+
+
+class Foreign:
+    """CPU time that others took meanwhile: all that the machine spent, less what we and our children did."""
+
+    def __init__(self):
+        self.start = (time.monotonic(), self._machine(), self._ours())
+
+    @staticmethod
+    def _machine():
+        with open("/proc/stat", encoding="ascii") as stat:
+            user, nice, system, _, _, irq, softirq, steal = map(int, stat.readline().split()[1:9])
+        return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+    @staticmethod
+    def _ours():
+        return sum(os.times()[:4])
+
+    def share(self):
+        """Of one CPU."""
+        elapsed = time.monotonic() - self.start[0]
+        return max(0.0, self._machine() - self.start[1] - (self._ours() - self.start[2])) / elapsed
+
+
+def _attempts(test, options):
+    """A failure is final, unless others used the CPUs that iokerneld and the apps must have for themselves."""
+    for attempt in range(1, ATTEMPTS + 1):
+        foreign = Foreign()
+        status = _run(test, options)
+        share = foreign.share()
+        if status != 1 or share < DISTURBED or attempt == ATTEMPTS:
+            return status
+        print(f"others took {share * 100:.0f} % of a CPU meanwhile: again, attempt {attempt + 1} of {ATTEMPTS}")
+    return 1
 
 
 def _run(test, options):
