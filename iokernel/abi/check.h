@@ -7,7 +7,7 @@
 namespace sluice::abi {
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void CheckFailed(const char* file, int line, const char* condition,
-                                                              const char* text) {
+                                                               const char* text) {
   std::fprintf(stderr, "%s:%d: CHECK failed: %s: %s\n", file, line, condition, text);
   std::abort();
 }
