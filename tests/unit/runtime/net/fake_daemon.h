@@ -68,6 +68,12 @@ class FakeDaemon {
   }
   [[nodiscard]] uint64_t Count(std::atomic<uint64_t> abi::RuntimeCounters::*counter) { return iokernel_.Sum(counter); }
 
+  // True once everything that the app had sent before the first call has been taken; `since` is the caller's memory.
+  [[nodiscard]] bool AllTaken(uint64_t* since) {
+    if (*since == 0) *since = iokernel_.passes();
+    return iokernel_.passes() >= *since + 2;  // a pass has begun and ended since
+  }
+
   // While the lock is held the IOKernel stands still at the next packet that the app sends.
   [[nodiscard]] std::unique_lock<std::mutex> HoldTransmit() { return std::unique_lock(hold_); }
 

@@ -253,6 +253,8 @@ TEST(Icmp, NobodyIsTreatedWhoIsNoHost) {
     MendIpChecksum(&ping);
     ASSERT_TRUE(daemon.Inject(ping));
     Settle(daemon, *socket);
+    uint64_t since = 0;
+    ASSERT_TRUE(Eventually([&] { return daemon.AllTaken(&since); }));
     EXPECT_EQ(daemon.Take(), std::nullopt);
   });
 }

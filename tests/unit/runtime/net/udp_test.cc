@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/net/transmit.h"
+#include "runtime/net/udp_ports.h"
 #include "tests/unit/runtime/net/app.h"
 
 namespace sluice {
@@ -255,6 +257,24 @@ TEST(Udp, WhatIsQueuedGoesBackWhenTheSocketIsClosed) {
   });
 }
 
+TEST(Udp, AClosedPortIsUsedAgainAShutOneIsNot) {
+  FakeDaemon daemon;
+  RunApp(daemon, [&] {
+    const auto first = net::OpenPort(7, {});
+    ASSERT_TRUE(first);
+    net::ShutPort(*first);
+    const auto second = net::OpenPort(7, {});
+    ASSERT_TRUE(second);
+    EXPECT_NE(*second, *first);
+    net::ClosePort(*second);
+    const auto third = net::OpenPort(8, {});
+    ASSERT_TRUE(third);
+    EXPECT_EQ(*third, *second);
+    net::ClosePort(*third);
+    net::ClosePort(*first);
+  });
+}
+
 TEST(Udp, SeveralReceiversGetEachDatagramOnce) {
   FakeDaemon daemon;
   RunApp(daemon, [&] {
@@ -276,6 +296,16 @@ TEST(Udp, SeveralReceiversGetEachDatagramOnce) {
     EXPECT_TRUE(Eventually(
         [&] { return std::all_of(seen.begin(), seen.end(), [](const auto& times) { return times == 1; }); }));
     socket->Shutdown();
+  });
+}
+
+TEST(Udp, RoomInTheTransmitRingIsWaitedForThoughNotForEver) {
+  FakeDaemon daemon;
+  RunApp(daemon, [&] {
+    net::TransmitWait wait;
+    EXPECT_TRUE(wait.Again());
+    EXPECT_TRUE(Eventually([&] { return !wait.Again(); }));
+    EXPECT_EQ(daemon.Count(&abi::RuntimeCounters::tx_full), 1u);
   });
 }
 
