@@ -33,6 +33,7 @@ std::vector<std::string> ConfigErrors::Sorted() const {
     return a.line != b.line ? a.line < b.line : a.column < b.column;
   });
   std::vector<std::string> texts;
+  texts.reserve(sorted.size());
   for (Entry& entry : sorted) texts.push_back(std::move(entry.text));
   return texts;
 }

@@ -41,15 +41,21 @@ bool Has(const Need& need) {
 
 Privileges CheckPrivileges(const Config& config) {
   Privileges privileges;
+  std::string names;
   for (const Need& need : NeedsOf(config.port.kind)) {
     if (Has(need)) continue;
-    privileges.missing.push_back(std::string("the port ") + config.port.text + " needs " + need.name + " " +
-                                 need.purpose + "; run as root, or: setcap " + need.name + "+ep iokerneld");
+    privileges.missing.push_back("the port " + config.port.text + " needs " + need.name + " " + need.purpose);
+    names += (names.empty() ? "" : ",") + std::string(need.name);
   }
+  // setcap replaces what was set before: all in one command.
+  if (!names.empty()) privileges.missing.push_back("run as root, or first: setcap " + names + "+ep iokerneld");
   if (!HasCapability(CAP_SYS_NICE)) {
     privileges.reduced.emplace_back(
         "without CAP_SYS_NICE only apps of this user get cores, and the control plane has "
         "no priority over them");
+  }
+  if (!HasCapability(CAP_KILL)) {
+    privileges.reduced.emplace_back("without CAP_KILL a core is taken back from apps of this user only");
   }
   rlimit locked{};
   if (config.port.kind == PortKind::kAfXdp && !HasCapability(CAP_IPC_LOCK) && getrlimit(RLIMIT_MEMLOCK, &locked) == 0 &&

@@ -9,7 +9,7 @@
 namespace sluice {
 
 struct Privileges {
-  std::vector<std::string> missing;  // without these the port cannot be opened; one sentence each
+  std::vector<std::string> missing;  // without these the port cannot be opened; the last line is the way out
   std::vector<std::string> reduced;  // without these something works less well
 };
 

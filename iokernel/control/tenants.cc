@@ -74,10 +74,11 @@ std::optional<Tenants::Event> Tenants::OnDone(Workshop::Done done) {
     Free(tenant);
     return std::nullopt;
   }
-  event.kind = done.freed ? Event::Kind::kGone : Event::Kind::kNotMade;
-  event.text = done.freed ? tenant.params.name : std::move(done.error);
   slots_[done.id] = nullptr;
   --count_;
+  if (done.freed) return std::nullopt;
+  event.kind = Event::Kind::kNotMade;
+  event.text = std::move(done.error);
   return event;
 }
 
@@ -89,7 +90,7 @@ std::optional<Tenants::Event> Tenants::OnReply(const Reply& reply) {
     backend_.Release(reply.id);
     tenant.tids.clear();
     Free(tenant);
-    return std::nullopt;
+    return Event{Event::Kind::kGone, reply.id, 0, tenant.params.name};
   }
   if (tenant.leaving) return std::nullopt;  // its kDetach is on the way
   tenant.stage = Stage::kAttached;

@@ -52,7 +52,7 @@ class Tenants {
     enum class Kind : uint8_t { kMade, kNotMade, kAttached, kUnresponsive, kFaulted, kGone } kind = Kind::kMade;
     AppId id = kNoApp;
     uint64_t session = 0;
-    std::string text;  // kNotMade: why; kGone: its name
+    std::string text;  // kNotMade: why; kGone: its name, once nothing of it is left but memory
   };
   // Moves everything on as far as it goes; returns what the server must know, one by one.
   std::optional<Event> Next();

@@ -128,6 +128,7 @@ std::vector<std::string> FormatCoreSlots(std::span<const uint16_t> cpus) {
     i = end;
   }
   std::vector<std::string> texts;
+  texts.reserve(items.size());
   for (const CpuItem& item : items) {
     texts.push_back(FormatRange(item.first, item.last) + (item.slots > 1 ? "*" + std::to_string(item.slots) : ""));
   }
