@@ -43,7 +43,7 @@ check_format() {
 
 check_lint() {
   sources | grep '\.cc$' >"$work_dir/files"
-  run xargs --arg-file="$work_dir/files" -n 4 -P "$jobs" clang-tidy --quiet -p build/release
+  run xargs --arg-file="$work_dir/files" -n 4 -P "$jobs" clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option -p build/release
 }
 
 # test_preset PRESET [ctest arguments]

@@ -8,9 +8,9 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 
 #include "iokernel/dataplane/port.h"
 
@@ -49,7 +49,7 @@ class PortOut {
       for (uint32_t i = 0; i < wanted; ++i) lengths[i] = frames_[begin_ + i]->pkt_len;
       const uint16_t taken = port_.TxBurst(&frames_[begin_], wanted);
       uint64_t bytes = 0;
-      for (uint32_t i = 0; i < taken; ++i) bytes += lengths[i];
+      for (uint32_t i = 0; i < std::min(taken, wanted); ++i) bytes += lengths[i];
       port_.counters().tx_packets.Add(taken);
       port_.counters().tx_bytes.Add(bytes);
       begin_ += taken;
@@ -69,7 +69,7 @@ class PortOut {
   static constexpr uint32_t kSendBurst = 64;
 
   void Compact() {
-    std::memmove(&frames_[0], &frames_[begin_], count() * sizeof(frames_[0]));
+    std::copy(&frames_[begin_], &frames_[begin_] + count(), &frames_[0]);
     end_ -= begin_;
     begin_ = 0;
   }

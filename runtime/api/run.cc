@@ -85,7 +85,7 @@ int RunAttached(io::ControlClient& client, const RunConfig& config, const std::s
 
 }  // namespace
 
-int Run(const RunConfig& config, std::function<int()> main) {
+int Run(const RunConfig& config, const std::function<int()>& main) {
   if (!config.problem.empty()) return Fail(kExitUsage, config.problem);
   if (net::TheStack().open()) return Fail(kExitUsage, "Run was called inside of Run");
   const std::string name = config.name.empty() ? program_invocation_short_name : config.name;

@@ -95,7 +95,6 @@ Delivered UdpPort::DeliverToHandler(sched::Kthread& executing, const Arrival& ar
 bool UdpPort::SpawnHandler(Shard& shard, Datagram datagram) {
   const bool spawned = TrySpawn([this, &shard, datagram = std::move(datagram)]() mutable {
     handler_(std::move(datagram));
-    datagram.Release();  // the handler may have left it
     shard.in_flight.fetch_sub(1, std::memory_order_seq_cst);
   });
   if (!spawned) shard.in_flight.fetch_sub(1, std::memory_order_seq_cst);
