@@ -12,13 +12,13 @@
 
 #include "iokernel/abi/toeplitz.h"
 #include "iokernel/dataplane/interface.h"
+#include "iokernel/dataplane/packet_pool.h"
 #include "iokernel/dataplane/port.h"
 #include "iokernel/dataplane/port_args.h"
 
 namespace sluice {
 namespace {
 
-constexpr uint32_t kMbufCache = 256;
 constexpr uint64_t kRssTypes = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP;
 constexpr uint64_t kRxL4Checksum = RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 constexpr uint64_t kTxL4Checksum = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
@@ -110,8 +110,9 @@ tl::expected<void, std::string> EthdevPort::Configure(const PortOptions& options
   Describe(options.config);
 
   const auto room = static_cast<uint16_t>(RTE_PKTMBUF_HEADROOM + std::max(2048, info_.mtu + 64));
-  pool_ = rte_pktmbuf_pool_create(("sluice_" + arguments_.device).substr(0, RTE_MEMPOOL_NAMESIZE - 8).c_str(),
-                                  options.mbufs, kMbufCache, 0, room, node);
+  // The kernel takes AF_XDP's buffers page by page, and a PCI device may.
+  const bool within_pages = options.config.kind == PortKind::kAfXdp || options.config.kind == PortKind::kPci;
+  pool_ = MakePacketPool("sluice_" + arguments_.device, options.mbufs, room, node, within_pages);
   if (pool_ == nullptr) return failed("making the packet pool", rte_errno);
 
   rte_eth_conf wanted{};
@@ -200,8 +201,8 @@ tl::expected<std::unique_ptr<Port>, std::string> OpenPort(const PortOptions& opt
 }
 
 size_t PortMemoryBytes(const PortOptions& options) {
-  // Per packet: the mbuf, its room, the pool's header and trailer; per descriptor at most 128 bytes in any driver.
-  constexpr size_t kPerMbuf = sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM + 2048 + 192;
+  // Without hugepages a packet takes a whole page (packet_pool.h); per descriptor at most 128 bytes in any driver.
+  constexpr size_t kPerMbuf = 4096;
   return options.mbufs * kPerMbuf + (size_t{options.rx_ring} + options.tx_ring) * 128;
 }
 

@@ -12,7 +12,9 @@
 #include <sched.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -24,6 +26,7 @@
 #include "iokernel/abi/wire.h"
 #include "iokernel/dataplane/app.h"
 #include "iokernel/dataplane/loop.h"
+#include "iokernel/dataplane/packet_pool.h"
 #include "iokernel/dataplane/tsc.h"
 #include "iokernel/grant/backend.h"
 #include "runtime/io/region_view.h"
@@ -32,7 +35,7 @@
 namespace sluice {
 namespace {
 
-constexpr uint32_t kFrames = 1 << 20;
+constexpr uint32_t kFewestFrames = 1 << 14;
 constexpr size_t kFrameRoom = 64;
 constexpr uint16_t kFrameBytes = 60;  // 64 with the check sequence
 constexpr uint32_t kAppAddress = 0x0a000002;
@@ -55,14 +58,16 @@ void PinTo(uint32_t nth) {
   }
 }
 
-// Frames of `flows` flows in random order, to `address`; read once round, as from a NIC.
+// Frames of `flows` flows in random order, to `address`; at least one of each flow on average. They are read round
+// and round: few flows stay in the caches, as a NIC that writes into them would leave them; many come from memory.
 class FrameStore {
  public:
   FrameStore(uint32_t flows, uint32_t address)
-      : bytes_(static_cast<std::byte*>(mmap(nullptr, kFrames * kFrameRoom, PROT_READ | PROT_WRITE,
+      : frames_(std::bit_ceil(std::max(flows, kFewestFrames))),
+        bytes_(static_cast<std::byte*>(mmap(nullptr, frames_ * kFrameRoom, PROT_READ | PROT_WRITE,
                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0))) {
     std::mt19937 random(1);
-    for (uint32_t i = 0; i < kFrames; ++i) {
+    for (uint32_t i = 0; i < frames_; ++i) {
       const uint32_t flow = random() % flows;
       std::byte* const frame = bytes_ + i * kFrameRoom;
       abi::WriteEthernet(frame, kMac, {2, 0, 0, 0, 0, 9}, abi::kEtherTypeIpv4);
@@ -71,13 +76,16 @@ class FrameStore {
       abi::WriteIpv4(frame + 14, {source, address, 26, 0, abi::kProtocolUdp});
     }
   }
-  ~FrameStore() { munmap(bytes_, kFrames * kFrameRoom); }
+  ~FrameStore() { munmap(bytes_, frames_ * kFrameRoom); }
   FrameStore(const FrameStore&) = delete;
   FrameStore& operator=(const FrameStore&) = delete;
 
-  std::byte* Next() { return bytes_ + size_t{next_++ % kFrames} * kFrameRoom; }
+  std::byte* Next() { return bytes_ + size_t{next_++ & (frames_ - 1)} * kFrameRoom; }
+
+  [[nodiscard]] uint32_t frames() const { return frames_; }
 
  private:
+  uint32_t frames_;
   std::byte* bytes_;
   uint32_t next_ = 0;
 };
@@ -87,24 +95,28 @@ class MemoryPort final : public Port {
  public:
   MemoryPort(uint32_t flows, uint32_t address, uint32_t window) : store_(flows, address), window_(window) {
     static int made = 0;
-    pool_ = rte_pktmbuf_pool_create(("memory" + std::to_string(made++)).c_str(), 2048, 256, 0,
-                                    RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    SLUICE_CHECK(pool_ != nullptr, "EAL memory for the bench's packets");
+    const std::string name = "memory" + std::to_string(made++);
+    pool_ = MakePacketPool(name + "tx", 512, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY, false);
+    incoming_ = MakePacketPool(name + "rx", 2048, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY, false);
+    SLUICE_CHECK(pool_ != nullptr && incoming_ != nullptr, "EAL memory for the bench's packets");
     info_.name = "memory";
     info_.mac = kMac;
   }
-  ~MemoryPort() override { rte_mempool_free(pool_); }
+  ~MemoryPort() override {
+    rte_mempool_free(incoming_);
+    rte_mempool_free(pool_);
+  }
 
   uint16_t RxBurst(rte_mbuf** out, uint16_t count) override {
     ++polls;
     if (offered_ + count - consumed_seen_ > window_) {
-      consumed_seen_ = consumed.load(std::memory_order_relaxed);
+      consumed_seen_ = consumed.load(std::memory_order_relaxed) + Dropped();
       if (offered_ + count - consumed_seen_ > window_) {
         ++waits;
         return 0;
       }
     }
-    if (rte_pktmbuf_alloc_bulk(pool_, out, count) != 0) return 0;
+    if (rte_pktmbuf_alloc_bulk(incoming_, out, count) != 0) return 0;
     for (uint16_t i = 0; i < count; ++i) {
       out[i]->buf_addr = store_.Next();
       out[i]->data_off = 0;
@@ -119,12 +131,20 @@ class MemoryPort final : public Port {
     return count;
   }
 
+  [[nodiscard]] uint64_t Dropped() const {
+    if (app == nullptr) return 0;
+    return app->drops.Get(AppDrop::kRxNoBuffer) + app->drops.Get(AppDrop::kRxRingFull);
+  }
+
+  const AppCounters* app = nullptr;  // whose drops count as consumed
   alignas(64) std::atomic<uint64_t> consumed{0};
   alignas(64) uint64_t polls = 0;
   uint64_t waits = 0;
+  [[nodiscard]] uint32_t frames() const { return store_.frames(); }
 
  private:
   FrameStore store_;
+  rte_mempool* incoming_;  // apart from what is sent: these point into the store
   uint64_t window_;
   uint64_t offered_ = 0;
   uint64_t consumed_seen_ = 0;
@@ -136,6 +156,7 @@ class Consumer {
   Consumer(DataplaneApp& app, MemoryPort& port) : region_{app.base(), app.layout()}, port_(port) {
     for (uint32_t k = 0; k < kKthreads; ++k) kthreads_.emplace_back(region_, k);
     thread_ = std::thread([this] { Run(); });
+    while (!ready_.load()) std::this_thread::yield();
   }
   ~Consumer() {
     stop_.store(true);
@@ -147,6 +168,7 @@ class Consumer {
  private:
   void Run() {
     PinTo(1);
+    ready_.store(true);
     uint64_t consumed = 0;
     while (!stop_.load(std::memory_order_relaxed)) {
       for (auto& io : kthreads_) consumed += Sweep(io);
@@ -175,6 +197,7 @@ class Consumer {
   io::RegionView region_;
   MemoryPort& port_;
   std::vector<io::KthreadIo> kthreads_;
+  std::atomic<bool> ready_{false};
   std::atomic<bool> stop_{false};
   uint64_t sum_ = 0;
   std::thread thread_;
@@ -213,25 +236,26 @@ void Steer(benchmark::State& state, const std::string& policy, BufferOrder order
   Reply reply;
   while (!loop.NextReply(&reply)) loop.Once(abi::ReadTsc());
   const AppCounters& counters = (*app)->counters();
+  port.app = &counters;
   {
     Consumer consumer(**app, port);
     // Every flow has been seen, every kthread runs.
-    while (counters.rx_packets.Get() < 2 * kFrames) loop.Once(abi::ReadTsc());
+    while (counters.rx_packets.Get() < 2 * port.frames()) loop.Once(abi::ReadTsc());
     const uint64_t before = counters.rx_packets.Get();
+    const uint64_t dropped_before = port.Dropped();
     port.polls = port.waits = 0;
     for (auto _ : state) loop.Once(abi::ReadTsc());
     state.SetItemsProcessed(static_cast<int64_t>(counters.rx_packets.Get() - before));
+    state.counters["dropped"] = static_cast<double>(port.Dropped() - dropped_before);
   }
   state.counters["waited"] = static_cast<double>(port.waits) / static_cast<double>(port.polls);
-  state.counters["dropped"] =
-      static_cast<double>(counters.drops.Get(AppDrop::kRxNoBuffer) + counters.drops.Get(AppDrop::kRxRingFull));
   state.counters["kthreads"] = static_cast<double>(loop.allocator().View(0).active.size());
 }
 
 void Judge(benchmark::State& state) {
   testing::StartEal(256);
   PinTo(0);
-  MemoryPort port(100'000, kAppAddress, ~uint32_t{0});
+  MemoryPort port(static_cast<uint32_t>(state.range(0)), kAppAddress, ~uint32_t{0});
   NullBackend backend;
   Loop loop(Options(), port, backend);
   for (auto _ : state) {
@@ -241,10 +265,12 @@ void Judge(benchmark::State& state) {
   state.SetItemsProcessed(static_cast<int64_t>(loop.counters().drops.Get(LinkDrop::kNoApp)));
 }
 
-BENCHMARK(Judge)->UseRealTime();
+BENCHMARK(Judge)->Arg(1'000)->Arg(100'000)->Arg(700'000)->UseRealTime();
 BENCHMARK_CAPTURE(Steer, rss, "rss", BufferOrder::kLifo)
+    ->Args({1'000, 4096, 2112})
     ->Args({100'000, 4096, 2048})
     ->Args({100'000, 4096, 2112})
+    ->Args({700'000, 4096, 2112})
     ->Args({100'000, 1024, 2048})
     ->Args({100'000, 1024, 2112})
     ->UseRealTime();
