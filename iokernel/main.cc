@@ -4,6 +4,7 @@
 // (dataplane/loop.h) has its CPU for itself.
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 
@@ -112,6 +113,14 @@ size_t SteeringMemory(const Config& config) {
   return bytes;
 }
 
+// A few descriptors for each app and connection.
+void RaiseFileLimit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int Refuse(const std::string& why) {
   LogError(why);
   return kExitRefused;
@@ -138,6 +147,7 @@ int RunDaemon(const Config& config, const MachineFacts& machine) {
     return kExitRefused;
   }
   const FileDescriptor stop = CatchStopSignals();
+  RaiseFileLimit();
   auto instance = Instance::Acquire(config.run_dir, config.port);
   if (!instance) {
     LogError(instance.error().sentence);

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <vector>
 
@@ -57,7 +58,8 @@ tl::expected<Peer, std::string> IdentifyPeer(int socket, gid_t group) {
   Peer peer;
   peer.pid = credentials.pid;
   peer.pidfd = OpenPidfd(socket, credentials.pid);
-  if (!peer.pidfd.valid()) return tl::make_unexpected("your process has gone");
+  if (!peer.pidfd.valid())
+    return tl::make_unexpected(std::string("iokerneld cannot watch your process: ") + std::strerror(errno));
   std::ifstream comm("/proc/" + std::to_string(peer.pid) + "/comm");
   std::getline(comm, peer.command);
   return peer;

@@ -1,6 +1,7 @@
 // server.cc - see server.h.
 #include "iokernel/control/server.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -30,6 +31,8 @@ int64_t NowMs() {
   clock_gettime(CLOCK_MONOTONIC, &now);
   return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
+
+FileDescriptor OpenSpare() { return FileDescriptor(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
 // What an epoll event is about; a session's serial number is in the lower bits.
 enum class Source : uint64_t { kListen = 1, kStop, kWorkshop, kSession, kPeer };
@@ -62,6 +65,7 @@ struct Server::Impl {
 
   // Events.
   void OnConnect();
+  void TurnAway();
   void OnSession(uint64_t serial, uint32_t events);
   void OnMessage(uint64_t serial, Session& session, std::span<const std::byte> bytes);
   void OnTenant(const Tenants::Event& event);
@@ -98,6 +102,7 @@ struct Server::Impl {
   Admission admission;
   Tenants tenants;
   FileDescriptor epoll;
+  FileDescriptor spare = OpenSpare();    // given up to turn somebody away when there is no other
   std::map<uint64_t, Session> sessions;  // by serial number, so the oldest first
   uint64_t next_serial = 1;
   int64_t started_ms = NowMs();
@@ -184,10 +189,14 @@ void Server::Impl::OnDeadlines() {
 // --- connections --------------------------------------------------------------------------------------
 
 void Server::Impl::OnConnect() {
+  if (!spare.valid()) spare = OpenSpare();
   constexpr int kAtOnce = 16;
   for (int i = 0; i < kAtOnce; ++i) {
     FileDescriptor socket(accept4(listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!socket.valid()) return;
+    if (!socket.valid()) {
+      if (errno == EMFILE || errno == ENFILE) TurnAway();
+      return;
+    }
     if (sessions.size() >= options.max_connections) {
       // Whoever has been silent longest makes room.
       const auto silent = std::find_if(sessions.begin(), sessions.end(), [](const auto& entry) {
@@ -211,6 +220,13 @@ void Server::Impl::OnConnect() {
       Refuse(serial, session, {AnswerCode::kPermission, peer.error()});
     }
   }
+}
+
+// No descriptor is left. Whoever waits would keep the listening socket readable for ever, and us awake.
+void Server::Impl::TurnAway() {
+  spare.Close();
+  const FileDescriptor refused(accept4(listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  LogWarning("a connection was turned away: no file descriptor is left (ulimit -n)");
 }
 
 void Server::Impl::OnSession(uint64_t serial, uint32_t events) {

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -14,6 +15,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "apps/sluicectl/query.h"
+#include "apps/sluicectl/tables.h"
 #include "iokernel/abi/region.h"
 #include "iokernel/control/instance.h"
 #include "iokernel/control/log.h"
@@ -426,6 +429,36 @@ TEST_F(ServerTest, DescriptorsThatAClientSendsAreNotKept) {
   char byte;
   EXPECT_EQ(read(pair[0], &byte, 1), 0);
   close(pair[0]);
+}
+
+TEST_F(ServerTest, WithoutADescriptorLeftAClientIsTurnedAwayAndTheNextOneServed) {
+  Start();
+  ASSERT_EQ(Ask("apps")["apps"].size(), 0u);
+  Client client(dir.path() + "/run");
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const FileDescriptor lowest_free(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(lowest_free.get());
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const bool connected = client.Connect();
+  const bool turned_away = client.AtEnd();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(connected);
+  EXPECT_TRUE(turned_away);
+  EXPECT_EQ(Ask("apps")["apps"].size(), 0u);
+}
+
+TEST_F(ServerTest, SluicectlAsksTheSameAndTellsWhyNot) {
+  Start();
+  Client app = Connected();
+  ASSERT_EQ(app.Attach(AttachAs("fixed")).code, AnswerCode::kOk);
+  const auto stat = ctl::Ask(dir.path() + "/run", "stat");
+  ASSERT_TRUE(stat.has_value()) << stat.error();
+  EXPECT_THAT(ctl::StatTable(*stat), HasSubstr("app fixed, 10.0.0.5, " + kMe + ", attached"));
+  const auto unknown = ctl::Ask(dir.path() + "/run", "weather");
+  ASSERT_FALSE(unknown.has_value());
+  EXPECT_EQ(unknown.error(), "iokerneld refuses: iokerneld answers stat, apps and policies, not weather");
 }
 
 // --- what the loop says, questions, the end -------------------------------------------------------------
