@@ -20,14 +20,14 @@ CLIENT_INTERFACE = "client0"
 
 
 class Placement:
-    """Who sits on which CPU, for the CPUs that we may use."""
+    """Who sits on which CPU, for the CPUs that we may use. `beside_loop`: the client shares iokerneld's CPU."""
 
-    def __init__(self, cpus=None):
+    def __init__(self, cpus=None, beside_loop=False):
         self.cpus = sorted(cpus if cpus is not None else os.sched_getaffinity(0))
         if len(self.cpus) < 2:
             raise RuntimeError("this needs two CPUs: iokerneld's loop takes one of its own")
         self.loop = self.cpus[0]
-        self.client = [self.cpus[-1]]
+        self.client = [self.loop if beside_loop else self.cpus[-1]]
         if len(self.cpus) >= 4:
             self.apps = self.cpus[1:-1]
             self.cores = ",".join(map(str, self.apps))

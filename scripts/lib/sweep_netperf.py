@@ -19,6 +19,7 @@ def arguments():
     add("--servers", type=options_of.list_of(server), default="sluice,linux", help="[%(default)s]")
     add("--policies", type=options_of.policies, default="rss", help="of sluice: steering[/pick],... [%(default)s]")
     add("--bytes", type=int, default=64, help="payload [64]")
+    add("--client", choices=("apps", "loop"), default="apps", help="whose CPU the client shares, if it must [apps]")
     add("--seconds", type=options_of.positive, default=3, help="measured time of a run [3]")
     add("--json", metavar="FILE", default=options_of.default_output("netperf.json"), help="[build/netperf.json]")
     add("--plot", metavar="FILE.png", default=options_of.default_output("netperf.png"), help="[build/netperf.png]")
@@ -115,7 +116,7 @@ def main():
     table = Table(*columns, ("lost", 8))
     try:
         with Sandbox(options.work) as box:
-            placement = Placement()
+            placement = Placement(beside_loop=options.client == "loop")
             rig = make_rig(box, options.bin, placement) if "sluice" in options.servers else None
             linux = LinuxRig(box, options.bin, placement)
             port = rig.port if rig else "veth"
