@@ -433,7 +433,7 @@ TEST_F(ServerTest, DescriptorsThatAClientSendsAreNotKept) {
 
 TEST_F(ServerTest, WithoutADescriptorLeftAClientIsTurnedAwayAndTheNextOneServed) {
   Start();
-  ASSERT_EQ(Ask("apps")["apps"].size(), 0u);
+  // Nobody has asked before: a connection that the server is still about to close would leave a descriptor free.
   Client client(dir.path() + "/run");
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
