@@ -1,6 +1,7 @@
 // test_runtime.h - the runtime on a fake IOKernel, for a test to run uthreads on.
 #pragma once
 
+#include <cstdlib>
 #include <functional>
 #include <future>
 #include <utility>
@@ -49,6 +50,14 @@ class Runtime {
 [[gnu::noinline]] inline uint32_t KthreadIndex() {
   const sched::PreemptGuard guard;
   return sched::Current().index();
+}
+
+// A step of a uthread that never gives way. It is in malloc much of the time; ThreadSanitizer lets signals through
+// there.
+[[gnu::noinline]] inline void StayBusy() {
+  void* memory = malloc(64);
+  asm volatile("" : : "r"(memory) : "memory");
+  free(memory);
 }
 
 }  // namespace sluice::test

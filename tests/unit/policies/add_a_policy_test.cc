@@ -39,10 +39,31 @@ static_assert(SteeringPolicy<TwoChoices>);
 }  // namespace sluice
 // [example steering]
 
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
 #include "policies/pick/idle_list.h"
 
 namespace sluice {
 namespace {
+
+std::string Contents(const std::string& path) {
+  std::ifstream file(std::string(SLUICE_SOURCE_DIR) + "/" + path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(AddAPolicy, TheExampleOfTheDocsIsTheOneAbove) {
+  const std::string mark = "// [example steering]\n";
+  const std::string source = Contents("tests/unit/policies/add_a_policy_test.cc");
+  const size_t begin = source.find(mark) + mark.size();
+  const std::string example = source.substr(begin, source.find(mark, begin) - begin);
+  EXPECT_GT(example.size(), 500u);
+  EXPECT_LT(std::count(example.begin(), example.end(), '\n'), 60) << "a policy in 60 lines";
+  EXPECT_NE(Contents("docs/policies.md").find(example), std::string::npos);
+}
 
 // The other kinds are as short.
 class LruPick {

@@ -9,6 +9,13 @@
 
 namespace sluice::testing {
 
+// A flow hash as a port would give it: random-looking, and different for different i (the steps are bijective).
+inline uint32_t FlowHash(uint32_t i) {
+  i = (i ^ (i >> 16)) * 0x85ebca6b;
+  i = (i ^ (i >> 13)) * 0xc2b2ae35;
+  return i ^ (i >> 16);
+}
+
 class FakeApp {
  public:
   FakeApp(uint16_t kthreads, uint16_t cores) : kthreads_(kthreads), on_core_(cores, kNoKthread) { Publish(); }

@@ -52,10 +52,8 @@ TEST_F(FlowAffinityTest, FourFiveFourMovesNoFlowWhoseHomeStays) {
   FlowAffinity policy = Make(5, kFlows);
   Rss rss({.max_kthreads = 5, .cores = 5});
   FakeApp app(5, 5);
-  std::mt19937 random(7);
-  std::set<uint32_t> unique;
-  while (unique.size() < kFlows) unique.insert(static_cast<uint32_t>(random()));
-  const std::vector<uint32_t> flows(unique.begin(), unique.end());
+  std::vector<uint32_t> flows(kFlows);
+  for (uint32_t i = 0; i < kFlows; i++) flows[i] = testing::FlowHash(i);
 
   for (KthreadId k = 0; k < 4; k++) Run(policy, app, k, k);
   (void)Steer(policy, app, flows);

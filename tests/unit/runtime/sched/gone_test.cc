@@ -93,7 +93,7 @@ TEST(IoKernelGone, WithAUthreadThatWasInterrupted) {
   std::promise<void> done;
   ASSERT_TRUE(sched::SpawnFromOutside([&] {
     started.set_value(test::KthreadIndex());
-    while (!go_on) free(malloc(64));
+    while (!go_on) test::StayBusy();
     done.set_value();
   }));
   const uint32_t home = started.get_future().get();

@@ -43,7 +43,7 @@ TEST_F(CedeBySignal, InterruptsAUthreadThatNeverGivesWay) {
     });
     runtime_.iokernel().GrantOnly(1 - home);
     // `other` waits in this kthread's queue: it can only run if that is robbed while we have no core.
-    while (other_ran_on == ~0u) free(malloc(64));
+    while (other_ran_on == ~0u) test::StayBusy();
     EXPECT_EQ(other_ran_on, 1 - home);
     EXPECT_EQ(KthreadIndex(), home);
   });
@@ -59,7 +59,7 @@ TEST_F(CedeBySignal, WaitsUntilPreemptionIsOnAgain) {
       preemptions = sched::Current().counters().preemptions;
       runtime_.iokernel().GrantOnly(1 - home);
       // The handler has been here, and has left only its note.
-      while ((arch::PreemptWord() & arch::kNoCedePending) != 0) free(malloc(64));
+      while ((arch::PreemptWord() & arch::kNoCedePending) != 0) test::StayBusy();
       EXPECT_EQ(KthreadIndex(), home);
       EXPECT_EQ(sched::Current().counters().preemptions, preemptions);
     }

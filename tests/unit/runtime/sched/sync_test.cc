@@ -302,8 +302,9 @@ TEST(PlainThread, WakesThroughTheInbox) {
       const std::lock_guard lock(mutex);
       change = true;
     }
-    std::thread([&] { signalled.Broadcast(); }).detach();
+    std::thread signaller([&] { signalled.Broadcast(); });
     waiter.Join();
+    signaller.join();
   });
   for (std::thread& thread : threads) thread.join();
 }
