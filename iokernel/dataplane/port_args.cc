@@ -60,7 +60,8 @@ Result MakePortArguments(const PortConfig& config, const std::string& unique) {
     case PortKind::kNone:
       return Refuse(config, "none is configured");
     case PortKind::kAfXdp:
-      return OverInterface(config, "net_af_xdp_" + unique, ",start_queue=0,queue_count=1");
+      // busy_budget=0: otherwise every poll that finds nothing is a system call (318 ns an idle iteration, not 39).
+      return OverInterface(config, "net_af_xdp_" + unique, ",start_queue=0,queue_count=1,busy_budget=0");
     case PortKind::kAfPacket:
       return OverInterface(config, "net_af_packet_" + unique,
                            ",qdisc_bypass=1,framesz=4096,blocksz=65536,framecnt=1024");
