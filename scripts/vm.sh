@@ -1,0 +1,162 @@
+#!/bin/bash
+# vm.sh - runs things in a virtual machine: what needs a kernel module, a PCI NIC, or more CPUs than are here.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+usage() {
+  cat <<'TEXT'
+usage: scripts/vm.sh run [OPTIONS] -- CMD...            run CMD in a guest
+       scripts/vm.sh pair [OPTIONS] -- SERVER -- CLIENT run one command in each of two joined guests
+       scripts/vm.sh --help
+
+The guest is Debian's kernel with busybox and files of yours in /sluice, 4 CPUs, hugepages and two virtio NICs on a
+cable (eth0 - eth1; with pair: eth0 - eth0 and eth1 - eth1), emulated instruction by instruction (qemu's TCG). CMD is
+run by the guest's shell; its output and exit status come back. Nothing is left behind.
+
+  --cpus N          CPUs, up to 16 (4)
+  --memory MB       (1536)
+  --hugepages N     of 2 MB (256)
+  --time S          then the guest is stopped and the status is 124 (120)
+  --file F[:G]      put F into /sluice, or at G; programs bring their libraries. May be repeated
+  --icount          count instructions: one thread runs all CPUs, the clock follows the count
+  --console         show the guest's console, too
+TEXT
+}
+
+# shellcheck source=lib/children.sh
+source "$root/scripts/lib/children.sh"
+# shellcheck source=vm/image.sh
+source "$root/scripts/vm/image.sh"
+# shellcheck source=vm/qemu.sh
+source "$root/scripts/vm/qemu.sh"
+
+usage_error() {
+  echo "vm.sh: $*; see --help" >&2
+  exit 2
+}
+
+cpus=4 memory_mb=1536 hugepages=256 time_s=120 icount=0 console=0 files=()
+
+# Sets the options above and `rest`, what follows the first "--".
+parse_options() {
+  rest=()
+  while (($#)); do
+    case $1 in
+      --cpus | --memory | --hugepages | --time)
+        [[ ${2:-} =~ ^[1-9][0-9]*$ || ${2:-} == 0 ]] || usage_error "$1 wants a number, not '${2:-}'"
+        case $1 in
+          --cpus) cpus=$2 ;;
+          --memory) memory_mb=$2 ;;
+          --hugepages) hugepages=$2 ;;
+          --time) time_s=$2 ;;
+        esac
+        shift
+        ;;
+      --file) files+=("${2:-}") && shift ;;
+      --icount) icount=1 ;;
+      --console) console=1 ;;
+      --) shift && rest=("$@") && break ;;
+      *) usage_error "unknown argument '$1'" ;;
+    esac
+    shift
+  done
+  ((cpus >= 1 && cpus <= 16)) || usage_error "--cpus is 1 to 16"
+  ((${#rest[@]})) || usage_error "no command"
+}
+
+show_console() { ((!console)) || sed 's/^/console: /' "$work_dir/$1.console" >&2; }
+
+# finish NAME QEMU_STATUS: the exit status of a guest's command.
+finish() {
+  show_console "$1"
+  if (($2 == 124 || $2 == 137)); then
+    echo "vm.sh: stopped after $time_s s; the console's end:" >&2
+    tail -20 "$work_dir/$1.console" >&2
+    return 124
+  fi
+  local status
+  status=$(guest_status "$1")
+  if ((status == 255)); then
+    echo "vm.sh: the guest died (qemu's status $2); the console's end:" >&2
+    tail -40 "$work_dir/$1.console" >&2
+  fi
+  return "$status"
+}
+
+qemu() { timeout --kill-after=2 "$time_s" qemu-system-x86_64 "$@"; }
+
+run_guest() {
+  parse_options "$@"
+  fetch_kernel_locked
+  make_image "$work_dir/image" "$hugepages" "${rest[*]}" "${files[@]}"
+  guest_arguments guest "$vm_kernel" "$work_dir/image"
+  arguments+=(-chardev stdio,id=out,signal=off -serial chardev:out -serial "file:$work_dir/guest.status")
+  nic n0 server "$work_dir/cable" 52:54:00:00:00:01 0x10
+  nic n1 client "$work_dir/cable" 52:54:00:00:00:02 0x11
+  local status=0
+  run qemu "${arguments[@]}" || status=$?
+  finish guest "$status"
+}
+
+# Two guests; the server's output comes after the client's, each line marked.
+pair_guests() {
+  parse_options "$@"
+  local server=() client=() word seen=0 status=0 server_pid
+  for word in "${rest[@]}"; do
+    if [[ $word == -- ]]; then
+      seen=1
+    elif ((seen)); then
+      client+=("$word")
+    else
+      server+=("$word")
+    fi
+  done
+  ((seen && ${#server[@]} && ${#client[@]})) || usage_error "pair wants two commands"
+  fetch_kernel_locked
+  make_image "$work_dir/server.image" "$hugepages" "${server[*]}" "${files[@]}"
+  make_image "$work_dir/client.image" "$hugepages" "${client[*]}" "${files[@]}"
+
+  guest_arguments server "$vm_kernel" "$work_dir/server.image"
+  arguments+=(-serial "file:$work_dir/server.out" -serial "file:$work_dir/server.status")
+  nic n0 server "$work_dir/cable0" 52:54:00:00:00:01 0x10
+  nic n1 server "$work_dir/cable1" 52:54:00:00:00:02 0x11
+  set -m
+  qemu "${arguments[@]}" </dev/null >"$work_dir/server.qemu" 2>&1 &
+  server_pid=$!
+  set +m
+  while [[ ! -S $work_dir/cable1 ]]; do
+    kill -0 "$server_pid" 2>/dev/null || { cat "$work_dir/server.qemu" >&2 && die "the server's guest does not start"; }
+    run sleep 0.05
+  done
+  guest_arguments client "$vm_kernel" "$work_dir/client.image"
+  arguments+=(-chardev stdio,id=out,signal=off -serial chardev:out -serial "file:$work_dir/client.status")
+  nic n0 client "$work_dir/cable0" 52:54:00:00:01:01 0x10
+  nic n1 client "$work_dir/cable1" 52:54:00:00:01:02 0x11
+  run qemu "${arguments[@]}" || status=$?
+  finish client "$status" || status=$?
+  # The server ends by itself, or not: its work is done. What it had to say comes next.
+  kill -TERM "$server_pid" 2>/dev/null || true
+  wait "$server_pid" 2>/dev/null || true
+  sed 's/^/server: /' "$work_dir/server.out"
+  show_console server
+  return "$status"
+}
+
+fetch_kernel_locked() {
+  mkdir -p "$vm_dir"
+  with_lock "$vm_dir" fetch_kernel
+  vm_kernel=$vm_image/boot/vmlinuz-$vm_version
+}
+
+case ${1:-} in
+  --help | -h) usage && exit 0 ;;
+  run | pair) ;;
+  *) usage_error "unknown command '${1:-}'" ;;
+esac
+make_work_dir
+command=$1
+shift
+case $command in
+  run) run_guest "$@" ;;
+  pair) pair_guests "$@" ;;
+esac

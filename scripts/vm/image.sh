@@ -1,0 +1,114 @@
+# image.sh - the guest's kernel and its initramfs. Sourced after lib/children.sh; needs `root`.
+# shellcheck shell=bash
+#
+# The kernel is Debian's, of the version whose headers are installed. The package is unpacked into build/vm, never
+# installed: nothing here changes how this machine boots.
+
+vm_dir=$root/build/vm
+vm_bin=${SLUICE_BIN:-$root/build/release/bin} # where the programs are
+
+# What the guest can load, by name; their dependencies come along.
+guest_modules=(virtio_pci virtio_net vfio_pci vfio_iommu_type1 uio_pci_generic veth)
+# DPDK loads every driver it finds in its folder. These are all that a guest needs.
+dpdk_drivers=(bus_pci bus_vdev net_virtio mempool_ring)
+
+# Sets vm_version, vm_image and vm_headers.
+find_kernel() {
+  local headers
+  headers=$(find /lib/modules -maxdepth 1 -name '*-cloud-amd64' | sort -V | tail -1)
+  [[ -n $headers ]] || die "the kernel headers are missing: apt-get install linux-headers-cloud-amd64"
+  vm_version=${headers##*/}
+  vm_headers=$headers/build
+  vm_image=$vm_dir/$vm_version
+}
+
+# Unpacks the kernel once.
+fetch_kernel() {
+  find_kernel
+  [[ -e $vm_image/ready ]] && return 0
+  local package=linux-image-$vm_version new=$vm_dir/new
+  echo "vm: fetching $package"
+  rm -rf -- "$new" "$vm_image"
+  mkdir -p "$new"
+  (
+    cd "$work_dir"
+    apt-get -qq download "$package" || { apt-get -qq update && apt-get -qq download "$package"; }
+  ) >"$work_dir/fetch.log" 2>&1 || {
+    cat "$work_dir/fetch.log" >&2
+    die "$package cannot be fetched; if there is a newer one: apt-get install linux-headers-cloud-amd64"
+  }
+  dpkg-deb -x "$work_dir"/"$package"_*.deb "$new"
+  depmod -b "$new" "$vm_version"
+  touch "$new/ready"
+  mv "$new" "$vm_image"
+}
+
+# copy_program ROOT PROGRAM TARGET: stripped, with the libraries it names.
+copy_program() {
+  local guest=$1 program=$2 target=$3
+  mkdir -p "$guest/$(dirname "$target")"
+  cp "$program" "$guest/$target"
+  strip --strip-debug "$guest/$target" 2>/dev/null || true
+  copy_libraries "$guest" "$program"
+}
+
+copy_libraries() {
+  local guest=$1 library
+  while read -r library; do
+    [[ -e $guest/$library ]] && continue
+    mkdir -p "$guest/$(dirname "$library")"
+    cp -L "$library" "$guest/$library"
+  done < <(ldd "$2" 2>/dev/null | sed -nE 's,^[^/]*(/[^ ]+) \(0x.*,\1,p')
+}
+
+copy_dpdk_drivers() {
+  local guest=$1 driver path folder
+  folder=$(find /usr/lib/x86_64-linux-gnu/dpdk -maxdepth 1 -name 'pmds-*' | head -1)
+  mkdir -p "$guest/$folder"
+  for driver in "${dpdk_drivers[@]}"; do
+    for path in "$folder/librte_$driver".so.*; do
+      cp -P "$path" "$guest/$folder/"
+      copy_libraries "$guest" "$path"
+      # Libraries look for drivers by name, too.
+      cp -L "$path" "$guest/usr/lib/x86_64-linux-gnu/${path##*/}"
+    done
+  done
+}
+
+copy_modules() {
+  local guest=$1 line path
+  mkdir -p "$guest/modules"
+  for line in "${guest_modules[@]}"; do
+    modprobe -d "$vm_image" -S "$vm_version" --show-depends "$line" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+  done | awk '!seen[$0]++' >"$work_dir/modules"
+  while read -r path; do
+    cp "$path" "$guest/modules/"
+    echo "/modules/${path##*/}"
+  done <"$work_dir/modules" >"$guest/modules/list"
+}
+
+# make_image FILE HUGEPAGES COMMAND [FILE...]: an initramfs in FILE that runs COMMAND (shell text). The files given,
+# as HOST or HOST:GUEST, go to /sluice or to where they say; programs bring their libraries.
+make_image() {
+  local image=$1 hugepages=$2 command=$3 guest=$work_dir/guest entry
+  shift 3
+  rm -rf -- "$guest"
+  mkdir -p "$guest"/{bin,proc,sys,dev,sluice,lib64,usr/lib/x86_64-linux-gnu}
+  ln -s usr/lib "$guest/lib"
+  cp /bin/busybox "$guest/bin/busybox"
+  "$guest/bin/busybox" --install -s "$guest/bin"
+  find "$guest/bin" -type l -exec ln -sf busybox {} \;
+  cp "$root/scripts/vm/init" "$guest/init"
+  printf '%s\n' "$command" >"$guest/command"
+  echo "hugepages=$hugepages" >"$guest/settings"
+  copy_modules "$guest"
+  copy_dpdk_drivers "$guest"
+  copy_program "$guest" /usr/sbin/ethtool bin/ethtool
+  for entry in "$@"; do
+    local from=${entry%%:*} to=sluice/${entry##*/}
+    [[ $entry != *:* ]] || to=${entry#*:}
+    [[ -e $from ]] || die "$from is not there"
+    copy_program "$guest" "$from" "$to"
+  done
+  (cd "$guest" && find . -print0 | cpio --null --create --format=newc --quiet --owner=0:0 >"$image")
+}

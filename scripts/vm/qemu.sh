@@ -1,0 +1,47 @@
+# qemu.sh - boots a guest. Sourced after lib/children.sh.
+# shellcheck shell=bash
+#
+# TCG, never KVM: every machine can do it, and the instruction counts are the same everywhere. Nothing is shared with
+# the machine outside but files and sockets in the work directory.
+
+# guest_arguments NAME KERNEL IMAGE: sets `arguments`. The console goes to $work_dir/NAME.console, the status to
+# $work_dir/NAME.status. Reads cpus, memory_mb, icount.
+guest_arguments() {
+  local name=$1 kernel=$2 image=$3 accel=tcg,thread=multi
+  # Instructions are counted where one thread runs all CPUs.
+  ((icount == 0)) || accel=tcg,thread=single
+  arguments=(-machine q35 -accel "$accel" -cpu max -smp "$cpus" -m "$memory_mb"
+    -nodefaults -no-user-config -display none -no-reboot
+    -kernel "$kernel" -initrd "$image"
+    -append "console=ttyS0,115200 panic=-1 oops=panic intel_iommu=on iommu=pt random.trust_cpu=on quiet loglevel=6 ${kernel_arguments:-}"
+    -device intel-iommu,intremap=off
+    -serial "file:$work_dir/$name.console")
+  ((icount == 0)) || arguments+=(-icount shift=0,sleep=off)
+}
+
+# nic ID SERVER|CLIENT SOCKET MAC SLOT: one end of a cable.
+nic() {
+  local side=on
+  [[ $2 == server ]] || side=off
+  arguments+=(-netdev "stream,id=$1,server=$side,addr.type=unix,addr.path=$3"
+    -device "virtio-net-pci,netdev=$1,mac=$4,addr=$5,disable-legacy=on,iommu_platform=on")
+}
+
+# Prints the status that a guest left; no status means that it died or ran out of time.
+guest_status() {
+  local status
+  read -r status <"$work_dir/$1.status" 2>/dev/null || true
+  [[ ${status:-} =~ ^[0-9]+$ ]] || status=255
+  echo "$status"
+}
+
+# What must not be seen on a console. One pattern a line.
+trouble='BUG:|WARNING:|Call Trace:|stall|Oops|general protection|soft lockup|hung task|blocked for more than|KASAN|kmemleak: .* new suspected|INFO: possible|INFO: task|INFO: rcu'
+
+# False if the guest's kernel complained; then shows it.
+console_is_clean() {
+  local console=$work_dir/$1.console
+  grep -qE "$trouble" "$console" || return 0
+  grep -nE -B2 -A30 "$trouble" "$console" | head -120 >&2
+  return 1
+}
