@@ -1,16 +1,17 @@
 #include "apps/netperf/client.h"
 
-#include <atomic>
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <vector>
 
 #include "apps/netperf/protocol.h"
+#include "apps/netperf/request_reply.h"
 
 namespace sluice::apps {
 namespace {
 
-constexpr std::chrono::milliseconds kReplyTimeout{1000};  // then the request counts as lost
+constexpr std::chrono::milliseconds kAnswerTimeout{1000};
 constexpr int kQueryTries = 5;
 
 using Sockets = std::vector<std::unique_ptr<DatagramSocket>>;
@@ -38,41 +39,8 @@ struct Window {
 
 struct alignas(64) ThreadCounts {
   uint64_t sent = 0;
-  uint64_t received = 0;
   bool gone = false;
-  abi::Histogram latency_ns;
 };
-
-void RequestReply(DatagramSocket& socket, const NetperfOptions& options, const Window& window, uint32_t run,
-                  ThreadCounts* counts) {
-  std::vector<std::byte> request(options.bytes);
-  std::vector<std::byte> reply(kMaxDatagram);
-  for (uint64_t sequence = 1; !StopRequested(); ++sequence) {
-    const Clock::time_point start = Clock::now();
-    if (start >= window.end) return;
-    WriteHeader({Kind::kRequest, run, sequence, 0, 0}, request);
-    if (const auto sent = socket.Send(request, options.target); !sent && sent.error() == TransportError::kGone) {
-      counts->gone = true;
-      return;
-    }
-    const bool measured = start >= window.begin;
-    if (measured) ++counts->sent;
-    for (;;) {  // replies of earlier requests, which came too late, are passed over
-      const auto received = socket.Receive(reply, start + kReplyTimeout);
-      if (!received) {
-        counts->gone = received.error() == TransportError::kGone;
-        if (counts->gone) return;
-        break;
-      }
-      const auto header = ReadHeader(std::span(reply).first(received->bytes));
-      if (!header || header->kind != Kind::kReply || header->run != run || header->sequence != sequence) continue;
-      if (!measured) break;
-      ++counts->received;
-      counts->latency_ns.Record(static_cast<uint64_t>(std::chrono::nanoseconds(Clock::now() - start).count()));
-      break;
-    }
-  }
-}
 
 void Stream(DatagramSocket& socket, const NetperfOptions& options, const Window& window, uint32_t run,
             Transport& transport, ThreadCounts* counts) {
@@ -98,7 +66,7 @@ tl::expected<Header, std::string> AskServer(DatagramSocket& socket, const Netper
     Header query{Kind::kQuery, run, 0, 0, 0};
     WriteHeader(query, bytes);
     if (!socket.Send(std::span(bytes).first(sizeof(query)), options.target)) continue;
-    const auto received = socket.Receive(bytes, Clock::now() + kReplyTimeout);
+    const auto received = socket.Receive(bytes, Clock::now() + kAnswerTimeout);
     if (!received) continue;
     const auto header = ReadHeader(std::span(bytes).first(received->bytes));
     if (!header || header->kind != Kind::kCount) continue;
@@ -108,11 +76,9 @@ tl::expected<Header, std::string> AskServer(DatagramSocket& socket, const Netper
   return tl::unexpected("no answer from " + ToString(options.target));
 }
 
-tl::expected<void, std::string> CheckEnd(const std::vector<ThreadCounts>& threads) {
+tl::expected<void, std::string> CheckEnd(bool gone) {
   if (StopRequested()) return tl::unexpected(std::string("stopped by a signal"));
-  for (const ThreadCounts& thread : threads) {
-    if (thread.gone) return tl::unexpected(std::string());  // the runtime has said so
-  }
+  if (gone) return tl::unexpected(std::string());  // the runtime has said so
   return {};
 }
 
@@ -123,20 +89,24 @@ tl::expected<NetperfResult, std::string> RunUdpRr(Transport& transport, const Ne
   if (!sockets) return tl::unexpected(sockets.error());
   const uint32_t run = std::random_device()();
   const Window window(options);
-  std::vector<ThreadCounts> threads(options.threads);
-  for (size_t i = 0; i < options.threads; ++i) {
-    transport.Spawn([&, i] { RequestReply(*(*sockets)[i], options, window, run, &threads[i]); });
+  std::vector<std::unique_ptr<RequestReply>> threads;
+  for (const auto& socket : *sockets) {
+    threads.push_back(std::make_unique<RequestReply>(*socket, options, window.begin, window.end, run));
+    transport.Spawn([thread = threads.back().get()] { thread->Run(); });
   }
   transport.JoinAll();
-  if (auto end = CheckEnd(threads); !end) return tl::unexpected(end.error());
 
   NetperfResult result;
+  bool gone = false;
   result.counts.seconds = options.seconds;
-  for (const ThreadCounts& thread : threads) {
-    result.counts.sent += thread.sent;
-    result.counts.received += thread.received;
-    result.latency_ns.Merge(thread.latency_ns);
+  for (const auto& thread : threads) {
+    const RequestReply::Counts& counts = thread->counts();
+    gone = gone || counts.gone;
+    result.counts.sent += counts.sent;
+    result.counts.received += counts.received;
+    result.latency_ns.Merge(counts.latency_ns);
   }
+  if (auto end = CheckEnd(gone); !end) return tl::unexpected(end.error());
   result.counts.planned = result.counts.sent;
   return result;
 }
@@ -153,7 +123,8 @@ tl::expected<NetperfResult, std::string> RunUdpStream(Transport& transport, cons
     transport.Spawn([&, i] { Stream(*(*sockets)[i], options, window, run, transport, &threads[i]); });
   }
   transport.JoinAll();
-  if (auto end = CheckEnd(threads); !end) return tl::unexpected(end.error());
+  const bool gone = std::any_of(threads.begin(), threads.end(), [](const auto& thread) { return thread.gone; });
+  if (auto end = CheckEnd(gone); !end) return tl::unexpected(end.error());
 
   const auto counted = AskServer(*sockets->front(), options, run);
   if (!counted) return tl::unexpected(counted.error());

@@ -1,4 +1,4 @@
-// client.h - netperf's tests: UDP_RR (one request at a time per thread) and UDP_STREAM (as many as will go).
+// client.h - netperf's tests: UDP_RR (a number of requests in flight per thread) and UDP_STREAM (as many as will go).
 #pragma once
 
 #include <string>
@@ -12,6 +12,7 @@ namespace sluice::apps {
 struct NetperfOptions {
   Endpoint target;
   size_t threads = 1;
+  size_t outstanding = 1;  // UDP_RR: requests in flight per thread
   size_t bytes = 64;
   double seconds = 5;
   double warmup = 0.5;

@@ -38,6 +38,7 @@ int Report(const Arguments& arguments, const tl::expected<NetperfResult, std::st
   std::map<std::string, std::string> facts = {{"test", nlohmann::json(arguments.test).dump()},
                                               {"client_transport", nlohmann::json(arguments.transport.name).dump()},
                                               {"threads", std::to_string(options.threads)},
+                                              {"outstanding", std::to_string(options.outstanding)},
                                               {"request_bytes", std::to_string(options.bytes)}};
   if (arguments.test == "UDP_STREAM") {
     const double gbit = static_cast<double>(result->stream_bytes) * 8 / 1e9 / options.seconds;
@@ -79,6 +80,9 @@ int Main(int argc, char** argv) {
       ->check(CLI::IsMember({"UDP_RR", "UDP_STREAM"}))
       ->capture_default_str();
   client->add_option("--threads", options.threads, "client threads")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  client->add_option("--outstanding", options.outstanding, "UDP_RR: requests in flight per thread")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
   client->add_option("--bytes", options.bytes, "payload of a datagram")

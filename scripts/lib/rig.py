@@ -20,9 +20,12 @@ CLIENT_INTERFACE = "client0"
 
 
 class Placement:
-    """Who sits on which CPU, for the CPUs that we may use. `beside_loop`: the client shares iokerneld's CPU."""
+    """Who sits on which CPU, for the CPUs that we may use.
 
-    def __init__(self, cpus=None, beside_loop=False):
+    `beside_loop`: the client shares iokerneld's CPU. `slots`: core slots on the CPU of the apps, if they have only one.
+    """
+
+    def __init__(self, cpus=None, beside_loop=False, slots=4):
         self.cpus = sorted(cpus if cpus is not None else os.sched_getaffinity(0))
         if len(self.cpus) < 2:
             raise RuntimeError("this needs two CPUs: iokerneld's loop takes one of its own")
@@ -35,8 +38,8 @@ class Placement:
             self.oversubscribed = False
         else:
             self.apps = [self.cpus[1]]
-            self.cores = f"{self.apps[0]}*4"
-            self.slots = 4
+            self.cores = f"{self.apps[0]}*{slots}" if slots > 1 else str(self.apps[0])
+            self.slots = slots
             self.oversubscribed = True
 
     def sentence(self):
@@ -44,7 +47,7 @@ class Placement:
             return f"iokerneld's loop on CPU {self.loop}, apps on {self.cores}, the client on CPU {self.client[0]}"
         shared = "with the client" if self.client == self.apps else f"the client on CPU {self.client[0]}"
         return (
-            f"iokerneld's loop on CPU {self.loop}; {self.slots} core slots share CPU {self.apps[0]}, {shared}: "
+            f"iokerneld's loop on CPU {self.loop}; core slots on CPU {self.apps[0]}: {self.slots}, {shared}: "
             "the figures show that it works and rank no policies"
         )
 
@@ -162,11 +165,11 @@ class LinuxRig:
         self.client.run("ip", "address", "add", f"{CLIENT_ADDRESS}/24", "dev", CLIENT_INTERFACE)
         self.client.run("ip", "route", "add", "local", FLOW_NETWORK, "dev", "lo")
 
-    def start_server(self, program, *arguments, wait_for="serving"):
+    def start_server(self, program, *arguments, wait_for="serving", cpus=None):
         self.count += 1
         words = [os.path.join(self.bin, program), "server", "--transport", "linux", *arguments]
         server = self.box.service(
-            f"linux-{program}{self.count}", *words, namespace=self.server, cpus=self.server_cpus
+            f"linux-{program}{self.count}", *words, namespace=self.server, cpus=cpus or self.server_cpus
         )
         server.wait_for(wait_for)
         return server

@@ -16,9 +16,16 @@ def arguments():
     add = parser.add_argument
     add("--test", choices=("UDP_RR", "UDP_STREAM"), default="UDP_RR", help="[UDP_RR]")
     add("--threads", type=options_of.list_of(int), default="1,2,4,8,12", help="client threads [%(default)s]")
-    add("--servers", type=options_of.list_of(server), default="sluice,linux", help="[%(default)s]")
+    add("--outstanding", type=int, default=1, help="UDP_RR: requests in flight per thread [1]")
+    add(
+        "--servers",
+        type=options_of.list_of(server),
+        default="sluice,linux",
+        help="linux: its server has the CPUs that the client has not; linux-beside: the client's [%(default)s]",
+    )
     add("--policies", type=options_of.policies, default="rss", help="of sluice: steering[/pick],... [%(default)s]")
     add("--bytes", type=int, default=64, help="payload [64]")
+    add("--slots", type=int, default=4, help="core slots on the apps' CPU, if there is only one [4]")
     add("--client", choices=("apps", "loop"), default="apps", help="whose CPU the client shares, if it must [apps]")
     add("--seconds", type=options_of.positive, default=3, help="measured time of a run [3]")
     add("--json", metavar="FILE", default=options_of.default_output("netperf.json"), help="[build/netperf.json]")
@@ -29,8 +36,8 @@ def arguments():
 
 
 def server(text):
-    if text not in ("sluice", "linux"):
-        raise ValueError(f"got '{text}', allowed are sluice and linux")
+    if text not in ("sluice", "linux", "linux-beside"):
+        raise ValueError(f"got '{text}', allowed are sluice, linux and linux-beside")
     return text
 
 
@@ -38,7 +45,7 @@ def run_client(rig, options, threads):
     return rig.run_client(
         "netperf",
         *("--target", f"{APP_ADDRESS}:{PORT}", "--test", options.test, "--threads", threads),
-        *("--bytes", options.bytes, "--seconds", options.seconds),
+        *("--outstanding", options.outstanding, "--bytes", options.bytes, "--seconds", options.seconds),
         timeout_s=options.seconds + 30,
     )
 
@@ -62,13 +69,14 @@ def measure_sluice(rig, options, policy, threads):
     return {"server": f"sluice {policy}", "port": rig.port, "server_cpus": rig.placement.apps, **run}
 
 
-def measure_linux(rig, options, threads):
-    app = rig.start_server("netperf", "--port", PORT, "--workers", len(rig.server_cpus))
+def measure_linux(rig, options, name, threads):
+    cpus = rig.placement.client if name == "linux-beside" else rig.server_cpus
+    app = rig.start_server("netperf", "--port", PORT, "--workers", len(cpus), cpus=cpus)
     try:
         run = run_client(rig, options, threads)
     finally:
         rig.drop(app)
-    return {"server": "linux", "port": "veth", "server_cpus": rig.server_cpus, **run}
+    return {"server": name, "port": "veth", "server_cpus": cpus, **run}
 
 
 def sweep(options, rig, linux, table):
@@ -78,8 +86,9 @@ def sweep(options, rig, linux, table):
         points = []
         if "sluice" in options.servers:
             points += [(f"sluice {p}", lambda p=p: measure_sluice(rig, options, p, threads)) for p in options.policies]
-        if "linux" in options.servers:
-            points.append(("linux", lambda: measure_linux(linux, options, threads)))
+        for name in options.servers:
+            if name != "sluice":
+                points.append((name, lambda name=name: measure_linux(linux, options, name, threads)))
         for name, point in points:
             try:
                 run = point()
@@ -116,7 +125,7 @@ def main():
     table = Table(*columns, ("lost", 8))
     try:
         with Sandbox(options.work) as box:
-            placement = Placement(beside_loop=options.client == "loop")
+            placement = Placement(beside_loop=options.client == "loop", slots=options.slots)
             rig = make_rig(box, options.bin, placement) if "sluice" in options.servers else None
             linux = LinuxRig(box, options.bin, placement)
             port = rig.port if rig else "veth"
