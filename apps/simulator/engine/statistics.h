@@ -1,0 +1,60 @@
+// statistics.h - what a run measures, and how sure of it one may be.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "apps/simulator/engine/request.h"
+#include "apps/simulator/engine/time.h"
+#include "iokernel/abi/histogram.h"
+
+namespace sluice::sim {
+
+// The value that `percent` of the recorded ones do not exceed, interpolated within its bucket, so that it is not
+// biased upward as Histogram::Percentile is.
+[[nodiscard]] double PercentileNs(const abi::Histogram& histogram, double percent);
+
+struct Interval {
+  double mean = 0;
+  double half_width = 0;
+};
+// 99 % confidence interval of the mean by batch means: the batches are long enough to be nearly independent.
+[[nodiscard]] Interval BatchMeans99(const std::vector<double>& batch_means);
+
+// Latencies of one app's requests. Those that arrive in the first part of a run warm it up and are not counted.
+class Recorder {
+ public:
+  static constexpr uint32_t kBatches = 30;
+  // Requests are numbered 0 .. requests-1, over all apps; those before `warm_up` are left out.
+  Recorder(uint32_t requests, uint32_t warm_up);
+
+  void Done(const Request& request, Time now) {
+    const Time sojourn = now - request.arrival;
+    if (request.number < warm_up_) return;
+    histogram_.Record(sojourn / kNs);
+    sojourn_ += sojourn;
+    Batch& batch = batches_[static_cast<uint64_t>(request.number - warm_up_) * kBatches / counted_];
+    batch.wait += sojourn - request.service;
+    batch.count++;
+    if (request.service > 0) slowdown_ += static_cast<double>(sojourn) / static_cast<double>(request.service);
+  }
+
+  [[nodiscard]] const abi::Histogram& histogram() const { return histogram_; }  // ns
+  [[nodiscard]] double MeanUs() const;
+  [[nodiscard]] Interval WaitUs() const;  // sojourn less service
+  [[nodiscard]] double MeanSlowdown() const;
+
+ private:
+  struct Batch {
+    unsigned __int128 wait = 0;
+    uint64_t count = 0;
+  };
+  uint32_t warm_up_;
+  uint32_t counted_;
+  unsigned __int128 sojourn_ = 0;
+  double slowdown_ = 0;
+  std::vector<Batch> batches_;
+  abi::Histogram histogram_;
+};
+
+}  // namespace sluice::sim
