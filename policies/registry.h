@@ -15,10 +15,13 @@
 
 #include "policies/concepts.h"
 #include "policies/congestion/standing_queue.h"
+#include "policies/pick/lru.h"
 #include "policies/pick/memoized.h"
 #include "policies/pick/scan.h"
 #include "policies/placement/simple.h"
 #include "policies/steering/flow_affinity.h"
+#include "policies/steering/flow_affinity_hybrid.h"
+#include "policies/steering/flow_table.h"
 #include "policies/steering/null.h"
 #include "policies/steering/round_robin.h"
 #include "policies/steering/rss.h"
@@ -29,8 +32,8 @@ template <class... P>
 struct PolicyTypes {};
 
 // The lists. The order is the order of --list-policies; the first of each is the default.
-using SteeringPolicies = PolicyTypes<Rss, RoundRobin, FlowAffinity>;
-using PickPolicies = PolicyTypes<MemoizedPick, ScanPick>;
+using SteeringPolicies = PolicyTypes<Rss, RoundRobin, FlowTable, FlowAffinity, FlowAffinityHybrid>;
+using PickPolicies = PolicyTypes<MemoizedPick, ScanPick, LruPick>;
 using CongestionPolicies = PolicyTypes<StandingQueue>;
 using PlacementPolicies = PolicyTypes<SimplePlacement>;
 

@@ -21,7 +21,7 @@
 // consumed, so no forgotten flow has a packet in a ring. Flows installed from outside stay until they are removed.
 //
 // Made and freed on the control thread, used by the loop in between; counters may be read from any thread.
-// Files: flow_affinity.cc; flow_map.h, the table.
+// Files: flow_affinity.cc, a burst; flow_entries.cc, what is known of flows; homes.h; flow_map.h, the table.
 #pragma once
 
 #include <atomic>
@@ -31,30 +31,9 @@
 #include <tl/expected.hpp>
 
 #include "policies/concepts.h"
+#include "policies/steering/flow.h"
 
 namespace sluice {
-
-// An installed flow, in host order.
-struct FiveTuple {
-  uint32_t source = 0;
-  uint32_t destination = 0;
-  uint16_t source_port = 0;
-  uint16_t destination_port = 0;
-  uint8_t protocol = 0;
-  bool operator==(const FiveTuple&) const = default;
-};
-
-struct InstalledFlow {
-  uint32_t hash = 0;
-  uint16_t home = 0;
-  FiveTuple tuple;
-};
-
-enum class FlowError : uint8_t {
-  kFull,        // no room in the table
-  kNoSuchHome,  // homes are 0 .. max_kthreads-1
-  kHashTaken,   // another installed flow has the same hash
-};
 
 class FlowAffinity {
  public:
@@ -62,7 +41,6 @@ class FlowAffinity {
   static constexpr std::string_view kSummary =
       "a flow keeps its core: a table of flows, stand-ins while a core is away";
 
-  static constexpr uint16_t kAnyHome = 0xffff;
   static constexpr uint16_t kMaxHomes = 4096;
 
   // Packets, flows. Written by the loop with relaxed stores.
@@ -72,6 +50,7 @@ class FlowAffinity {
     std::atomic<uint64_t> inserts{0};
     std::atomic<uint64_t> evictions{0};
     std::atomic<uint64_t> full{0};     // packets steered by rss for want of room
+    std::atomic<uint64_t> waiting{0};  // packets steered by rss because their flow is to get a home in Idle
     std::atomic<uint64_t> standin{0};  // packets that went to another kthread than their home's
     std::atomic<uint64_t> rebinds{0};  // homes that moved to another core
   };
@@ -88,6 +67,7 @@ class FlowAffinity {
                   Hints& hints);
   void OnActiveChange(const AppView& view);
   // Forgets idle flows after the table was found full. One unit: one flow forgotten, or eight looked at.
+  // (And gives homes to those that wait for one: flow_affinity_hybrid.h. One unit: one flow.)
   void Idle(uint32_t budget, Ticks now);
 
   // For the thread that owns the table at the time. Install: the flow's home (kAnyHome: the one it has, or that
@@ -95,8 +75,11 @@ class FlowAffinity {
   tl::expected<uint16_t, FlowError> Install(uint32_t hash, const FiveTuple& tuple, uint16_t home = kAnyHome);
   // Forgets an installed flow; its next packet is that of a new flow. False: no such flow is installed.
   [[nodiscard]] bool Remove(uint32_t hash, const FiveTuple& tuple);
-  // Fills `out` with installed flows from *cursor (at first 0) on; returns how many. Fewer than asked: that was all.
+  // Fills `out` with installed flows; returns how many. *cursor is at first 0xffffffff, then as it came back. Fewer
+  // than asked: that was all. A flow that stays is listed, perhaps twice if others are removed in between.
   size_t List(uint32_t* cursor, std::span<InstalledFlow> out) const;
+  // Where the next packet of a flow would go, and why; changes nothing.
+  [[nodiscard]] SteeringAnswer Explain(const AppView& view, uint32_t hash) const;
 
   [[nodiscard]] const Counters& counters() const;
   [[nodiscard]] uint32_t flows() const;     // in the table
@@ -109,12 +92,18 @@ class FlowAffinity {
 
   // EAL memory that a table for `flows` flows takes.
   static uint64_t MemoryBytes(uint32_t flows);
-  // All memory of a table for `flows` flows but the 5-tuples of installed ones (16 bytes each, touched when used).
+  // All memory of a table for `flows` flows but that of installed ones (24 bytes each, touched when used).
   static uint64_t TableBytes(uint32_t flows);
 
- private:
+ protected:
+  // Whether a new flow gets its home with its first packet, or in Idle.
+  enum class Insertion : uint8_t { kAtOnce, kInIdle };
   struct State;
+  static tl::expected<std::unique_ptr<State>, std::string> MakeState(const SteeringOptions& options,
+                                                                     Insertion insertion, std::string_view name);
   explicit FlowAffinity(std::unique_ptr<State> state);
+
+ private:
   std::unique_ptr<State> state_;
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "policies/concepts.h"
+#include "policies/steering/flow.h"
 
 namespace sluice {
 
@@ -31,6 +32,10 @@ class RoundRobin {
   }
   void OnActiveChange(const AppView& /*view*/) {}
   void Idle(uint32_t /*budget*/, Ticks /*now*/) {}
+  [[nodiscard]] SteeringAnswer Explain(const AppView& view, uint32_t /*hash*/) const {
+    if (view.active.empty()) return {.kthread = view.landing, .reason = SteeringReason::kLanding};
+    return {.kthread = view.active[turn_ < view.active.size() ? turn_ : 0], .reason = SteeringReason::kTurn};
+  }
 
  private:
   size_t turn_ = 0;  // index into AppView::active of the next packet's kthread

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "policies/concepts.h"
+#include "policies/steering/flow.h"
 
 namespace sluice {
 
@@ -27,6 +28,10 @@ class Rss {
   }
   void OnActiveChange(const AppView& /*view*/) {}
   void Idle(uint32_t /*budget*/, Ticks /*now*/) {}
+  [[nodiscard]] SteeringAnswer Explain(const AppView& view, uint32_t hash) const {
+    if (view.active.empty()) return {.kthread = view.landing, .reason = SteeringReason::kLanding};
+    return {.kthread = view.active[hash % static_cast<uint32_t>(view.active.size())], .reason = SteeringReason::kHash};
+  }
 };
 
 static_assert(SteeringPolicy<Rss>);

@@ -66,19 +66,19 @@ TEST(AddAPolicy, TheExampleOfTheDocsIsTheOneAbove) {
 }
 
 // The other kinds are as short.
-class LruPick {
+class MostRecentPick {
  public:
-  static constexpr std::string_view kName = "lru";
-  static constexpr std::string_view kSummary = "the least recently used";
-  LruPick(uint16_t kthreads, std::span<const CoreId> /*sibling*/) : idle_(kthreads) {}
-  KthreadId Pick(const AppView& /*view*/, CoreId /*core*/) { return idle_.LeastRecent(); }
+  static constexpr std::string_view kName = "most-recent";
+  static constexpr std::string_view kSummary = "the one that parked last";
+  MostRecentPick(uint16_t kthreads, std::span<const CoreId> /*sibling*/) : idle_(kthreads) {}
+  KthreadId Pick(const AppView& /*view*/, CoreId /*core*/) { return idle_.MostRecent(); }
   void OnRun(KthreadId k, CoreId core) { idle_.OnRun(k, core); }
   void OnPark(KthreadId k, CoreId core) { idle_.OnPark(k, core); }
 
  private:
   IdleList idle_;
 };
-static_assert(PickPolicy<LruPick>);
+static_assert(PickPolicy<MostRecentPick>);
 
 TEST(AddAPolicy, TwoChoicesTakesTheEmptierRing) {
   TwoChoices policy({});
@@ -97,11 +97,13 @@ TEST(AddAPolicy, TwoChoicesTakesTheEmptierRing) {
   EXPECT_EQ(out, (std::vector<KthreadId>{1, 1, 2, 2}));
 }
 
-TEST(AddAPolicy, LruTakesTheLeastRecentlyUsed) {
-  LruPick pick(3, {});
+TEST(AddAPolicy, MostRecentTakesTheOneThatParkedLast) {
+  MostRecentPick pick(3, {});
   pick.OnRun(0, 0);
+  pick.OnRun(2, 0);
+  pick.OnPark(2, 0);
   pick.OnPark(0, 0);
-  EXPECT_EQ(pick.Pick({}, 0), 1);
+  EXPECT_EQ(pick.Pick({}, 0), 0);
 }
 
 }  // namespace

@@ -23,8 +23,9 @@ TEST(Registry, ListsEveryPolicyOnceWithASummary) {
     EXPECT_LE(policy.summary.size(), 100u) << policy.name << ": one line";
     EXPECT_TRUE(IsPolicy(policy.kind, policy.name));
   }
-  for (const char* name : {"steering/rss", "steering/round-robin", "steering/flow-affinity", "pick/scan",
-                           "pick/memoized", "congestion/standing-queue", "placement/simple"}) {
+  for (const char* name : {"steering/rss", "steering/round-robin", "steering/flow-table", "steering/flow-affinity",
+                           "steering/flow-affinity-hybrid", "pick/scan", "pick/memoized", "pick/lru",
+                           "congestion/standing-queue", "placement/simple"}) {
     EXPECT_TRUE(seen.count(name)) << name;
   }
 }
@@ -45,7 +46,7 @@ TEST(Registry, NearestNameFindsMisspellings) {
   EXPECT_EQ(NearestName(PolicyKind::kSteering, "flow_affinity"), "flow-affinity");
   EXPECT_EQ(NearestName(PolicyKind::kSteering, "roundrobin"), "round-robin");
   EXPECT_EQ(NearestName(PolicyKind::kSteering, "rsss"), "rss");
-  EXPECT_EQ(NearestName(PolicyKind::kSteering, "flow"), "flow-affinity");
+  EXPECT_EQ(NearestName(PolicyKind::kSteering, "flow-aff"), "flow-affinity");
   EXPECT_EQ(NearestName(PolicyKind::kPick, "memoised"), "memoized");
   EXPECT_EQ(NearestName(PolicyKind::kSteering, "xyzzy"), "");
   EXPECT_EQ(NearestName(PolicyKind::kSteering, ""), "");
@@ -54,8 +55,8 @@ TEST(Registry, NearestNameFindsMisspellings) {
 TEST(Registry, AnUnknownNameListsTheKnownOnesAndTheNearest) {
   const std::string text = UnknownPolicy(PolicyKind::kSteering, "flow-afinity");
   EXPECT_EQ(text,
-            "there is no steering policy \"flow-afinity\", only rss, round-robin, flow-affinity; "
-            "did you mean flow-affinity?");
+            "there is no steering policy \"flow-afinity\", only rss, round-robin, flow-table, flow-affinity, "
+            "flow-affinity-hybrid; did you mean flow-affinity?");
   EXPECT_THAT(UnknownPolicy(PolicyKind::kPick, "xyzzy"), Not(HasSubstr("did you mean")));
 }
 
@@ -115,7 +116,7 @@ TEST(Registry, MakesTheOtherKindsByName) {
         pick->OnRun(0, 0);
         EXPECT_EQ(pick->Pick({}, 1), 1);
         pick->OnPark(0, 0);
-        EXPECT_EQ(pick->Pick({}, 0), 0);
+        EXPECT_EQ(pick->Pick({}, 0), policy.name == "lru" ? 1 : 0);
         break;
       }
       case PolicyKind::kCongestion: {

@@ -133,7 +133,7 @@ TEST_F(FlowAffinityTest, CalistoTheTableDoesNotFillUpForGood) {
       app.ConsumeAll();
       policy.Idle(64, 0);
     }
-    for (const uint32_t flow : flows) ASSERT_NE(policy.HomeOf(flow), FlowAffinity::kAnyHome);
+    for (const uint32_t flow : flows) ASSERT_NE(policy.HomeOf(flow), kAnyHome);
   }
   EXPECT_GE(policy.counters().evictions, 48u * 50);
 }
@@ -554,7 +554,7 @@ TEST_F(FlowAffinityTest, InstallSaysWhyNot) {
   EXPECT_FALSE(policy.Remove(3, {.source = 99}));
   EXPECT_TRUE(policy.Remove(3, {.source = 3}));
   EXPECT_FALSE(policy.Remove(3, {.source = 3}));
-  EXPECT_EQ(policy.HomeOf(3), FlowAffinity::kAnyHome);
+  EXPECT_EQ(policy.HomeOf(3), kAnyHome);
   EXPECT_TRUE(policy.Install(8, {.source = 8}).has_value());
 }
 
@@ -569,7 +569,7 @@ TEST_F(FlowAffinityTest, InstalledFlowsAreNeverForgotten) {
     policy.Idle(100, 0);
   }
   EXPECT_GT(policy.counters().evictions, 100u);
-  for (uint32_t flow = 0; flow < 20; flow++) EXPECT_NE(policy.HomeOf(flow), FlowAffinity::kAnyHome);
+  for (uint32_t flow = 0; flow < 20; flow++) EXPECT_NE(policy.HomeOf(flow), kAnyHome);
 }
 
 TEST_F(FlowAffinityTest, ListsInstalledFlowsInPieces) {
@@ -581,7 +581,7 @@ TEST_F(FlowAffinityTest, ListsInstalledFlowsInPieces) {
     ASSERT_TRUE(policy.Install(flow, {.source = flow * 3}, static_cast<uint16_t>(flow % 3)).has_value());
   }
   std::set<uint32_t> seen;
-  uint32_t cursor = 0;
+  uint32_t cursor = 0xffffffff;
   std::array<InstalledFlow, 10> some;
   for (size_t count = some.size(); count == some.size();) {
     count = policy.List(&cursor, some);
@@ -601,7 +601,7 @@ TEST_F(FlowAffinityTest, MovesWithItsTable) {
   FlowAffinity second = std::move(first);
   EXPECT_EQ(second.HomeOf(1), 1);
   first = Make(2, 64);
-  EXPECT_EQ(first.HomeOf(1), FlowAffinity::kAnyHome);
+  EXPECT_EQ(first.HomeOf(1), kAnyHome);
 }
 
 TEST_F(FlowAffinityTest, MoreThan256Homes) {
