@@ -40,6 +40,8 @@ Allocator::Impl::Impl(const AllocatorOptions& opts, AllocatorPolicies made, Gran
   parked.reserve(slots);
   ceding.reserve(slots);
   attached.reserve(kMaxApps);
+  running.reserve(kMaxApps);
+  sleeping.reserve(kMaxApps);
   wanting.reserve(kMaxApps);
   candidates.reserve(kMaxApps);
   idle_cores = static_cast<uint16_t>(slots);
@@ -91,6 +93,12 @@ void Allocator::OnSent(AppId app, KthreadId kthread, uint32_t count, Ticks now) 
   impl_->OnSent(*impl_->apps[app], kthread, count, now);
 }
 void Allocator::Pass(Ticks now) { impl_->Pass(now); }
+void Allocator::Urgent(Ticks now) {
+  if (!impl_->ceding.empty() || now >= impl_->wheel.earliest()) impl_->Urgent(now);
+}
+
+Recorder& Allocator::recorder() { return impl_->recorder; }
+const AllocatorOptions& Allocator::options() const { return impl_->options; }
 
 std::span<const CoreView> Allocator::cores() const { return impl_->cores; }
 const ShareView& Allocator::share(AppId app) const { return impl_->shares[app]; }
@@ -111,7 +119,10 @@ void Allocator::Impl::Attach(BrainAppPtr made) {
                      .wanted = spec.hints != nullptr ? &spec.hints->wanted : nullptr};
   policies.congestion->Attach(spec.id, spec.kthreads);
   attached.push_back(spec.id);
+  BrainApp& app = *made;
   apps[spec.id] = std::move(made);
+  LogAttach(app, last_now);
+  FallAsleep(app, last_now);
 }
 
 BrainAppPtr Allocator::Impl::Detach(AppId id) {
@@ -143,6 +154,11 @@ BrainAppPtr Allocator::Impl::Detach(AppId id) {
   std::erase_if(ceding, [&](const Ceding& c) { return c.app == &app; });
   std::erase(wanting, &app);
   std::erase(attached, id);
+  std::erase(running, &app);
+  for (size_t i = 0; i < running.size(); i++) running[i]->place = i;
+  WakeUp(app);
+  for (BrainKthread& kthread : app.kthreads) wheel.Disarm(kthread.timer);
+  Log(record::RecordType::kDetach, id, last_now, record::RecordDetach{});
   order_stale = true;
   policies.congestion->Detach(id);
   guaranteed_sum.store(guaranteed_sum.load(std::memory_order_relaxed) - app.spec.guaranteed, std::memory_order_relaxed);
@@ -156,7 +172,7 @@ void Allocator::Impl::OnSent(BrainApp& app, KthreadId k, uint32_t count, Ticks n
   kthread.oldest.Sent(view.rx_sent, now);
   view.rx_sent += count;
   if (!view.parked) return;
-  MarkWaiting(app, k);
+  MarkWaiting(app, k, record::Cause::kPacket, now);
   // At once, if nobody of it is awake; a pass decides for itself, and a refusal holds until the next one.
   if (in_pass || app.refused_pass == counters.passes) return;
   const ShareView& share = Share(app);

@@ -35,6 +35,7 @@ class BrainApp;  // app_state.h
 class PickInterface;
 class CongestionInterface;
 class PlacementInterface;
+class Recorder;  // recorder.h
 
 struct BrainAppDeleter {
   void operator()(BrainApp* app) const;
@@ -128,6 +129,13 @@ class Allocator {
 
   // One pass: reads the signal lines, handles parks and acknowledgements, gives and takes cores.
   void Pass(Ticks now);
+  // Between passes, as often as one likes: hands on a core that a kthread was asked for and has given back, and wakes
+  // a sleeping app whose timer is due. Two comparisons when there is nothing of the kind.
+  void Urgent(Ticks now);
+
+  // Records every decision while it is on (record_format.h).
+  [[nodiscard]] Recorder& recorder();
+  [[nodiscard]] const AllocatorOptions& options() const;
 
   [[nodiscard]] std::span<const CoreView> cores() const;
   [[nodiscard]] const ShareView& share(AppId app) const;

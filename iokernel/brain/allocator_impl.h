@@ -1,20 +1,28 @@
-// allocator_impl.h - the allocator's state and the verbs on it, split by role over four files:
+// allocator_impl.h - the allocator's state and the verbs on it, split by role over six files:
 //
 //   allocator.cc  making, admission, attach, detach, OnSent
-//   pass.cc       one pass: poll the kthreads that have a core, look after those that sleep
+//   pass.cc       one pass: poll the kthreads that have a core, and decide
+//   asleep.cc     looking after those that have none: timers, kicks, work that was stolen
 //   grants.cc     who wants a core, which core, which kthread; the lists that steering sees
 //   cede.cc       taking a core back, and what follows when it is not given
+//   log.cc        what goes into the record of decisions
+//
+// A pass costs what runs and what is due, not what is attached: apps of which some kthread has a core are in
+// `running`, timers of parked kthreads are on a wheel, and of the apps that sleep a bounded number is looked at.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "iokernel/abi/check.h"
 #include "iokernel/brain/allocator.h"
 #include "iokernel/brain/app_state.h"
+#include "iokernel/brain/recorder.h"
+#include "iokernel/brain/timer_wheel.h"
 #include "policies/registry.h"
 
 namespace sluice {
@@ -33,6 +41,13 @@ struct Allocator::Impl {
     BrainApp* app;
     uint32_t begin;
     uint32_t end;
+    Congestion verdict;
+  };
+  // An app of which nobody has a core and whose inbox was empty when it fell asleep.
+  struct Sleeping {
+    BrainApp* app;
+    const std::atomic<uint32_t>* kick;
+    uint32_t seen;
   };
   struct Ceding {
     BrainApp* app;
@@ -54,17 +69,37 @@ struct Allocator::Impl {
   void ReadSignals(BrainApp& app, KthreadId k, Ticks now);
   void HandleStart(BrainApp& app, KthreadId k, Ticks now);
   void HandlePark(BrainApp& app, KthreadId k, Ticks now);
-  void CheckTimers(Ticks now);
-  void CheckKicks();
-  void RecheckWaiting(Ticks now);
+  void Urgent(Ticks now);
+  void Judge(Ticks now);
   void Decide(Ticks now);
   void SetConsumed(BrainApp& app, KthreadId k, uint32_t consumed);
 
-  // grants.cc
-  [[nodiscard]] bool HasWork(const BrainApp& app, KthreadId k, Ticks now) const;
-  void MarkWaiting(BrainApp& app, KthreadId k);
+  // asleep.cc
+  [[nodiscard]] std::optional<record::Cause> WorkOf(const BrainApp& app, KthreadId k, Ticks now) const;
+  void MarkWaiting(BrainApp& app, KthreadId k, record::Cause work, Ticks now);
   void UnmarkWaiting(BrainApp& app, KthreadId k);
+  void ArmTimer(BrainApp& app, KthreadId k);
+  void CheckTimers(Ticks now);
+  void FallAsleep(BrainApp& app, Ticks now);
+  void WakeUp(BrainApp& app);
+  void OnKick(BrainApp& app, Ticks now);
+  void CheckKicks(Ticks now);
+  void RecheckWaiting(Ticks now);
   void ListWanting(BrainApp& app);
+  void SetAwake(BrainApp& app, KthreadId k);
+  void SetAsleep(BrainApp& app, KthreadId k);
+
+  // log.cc
+  void LogSnapshot(Ticks now);
+  void LogAttach(const BrainApp& app, Ticks now);
+  void LogPolls(Ticks now);
+  template <class R>
+  void Log(record::RecordType type, AppId app, Ticks now, const R& what) {
+    if (recorder.on()) [[unlikely]]
+      recorder.Put(what, type, app, now);
+  }
+
+  // grants.cc
   [[nodiscard]] bool WantsCore(const BrainApp& app, uint16_t coming) const;
   [[nodiscard]] bool MayHaveAnother(const BrainApp& app) const;
   void TryAddCore(BrainApp& app, Ticks now);
@@ -72,12 +107,13 @@ struct Allocator::Impl {
   void DropPromise(CoreId core);
   void FreeCore(CoreId core, Ticks now);
   [[nodiscard]] KthreadId ChooseKthread(BrainApp& app, CoreId core);
-  void Grant(BrainApp& app, KthreadId k, CoreId core, Ticks now);
+  void Refused(BrainApp& app, Ticks now);
+  void Grant(BrainApp& app, CoreId core, bool promised, Ticks now);
   void AddActive(BrainApp& app, KthreadId k);
   void RemoveActive(BrainApp& app, KthreadId k);
 
   // cede.cc
-  void Cede(BrainApp& app, KthreadId k, Ticks now);
+  void Cede(BrainApp& app, KthreadId k, AppId heir, Ticks now);
   void Escalate(Ticks now);
   void Evict(BrainApp& app, KthreadId k, Ticks now);
   template <class Suits>
@@ -110,6 +146,8 @@ struct Allocator::Impl {
   std::vector<ShareView> shares;
   std::array<BrainAppPtr, kMaxApps> apps;
   std::vector<AppId> attached;
+  std::vector<BrainApp*> running;  // apps of which some kthread has a core
+  std::vector<Sleeping> sleeping;
   std::atomic<uint32_t> guaranteed_sum{0};
 
   std::vector<Polled> order;
@@ -120,12 +158,15 @@ struct Allocator::Impl {
   std::vector<Ceding> ceding;
   std::vector<BrainApp*> wanting;     // apps with parked work
   std::vector<BrainApp*> candidates;  // apps that want a core in this pass
-  Ticks earliest_due = abi::kNoTimer;
+  TimerWheel wheel;
   size_t kick_cursor = 0;
+  uint32_t poll_turn = 0;    // whose samples are recorded first
+  Ticks last_now = 0;        // of the latest call
   uint32_t grants_left = 0;  // in this pass
   uint16_t idle_cores = 0;
   bool in_pass = false;
   AllocatorCounters counters;
+  Recorder recorder;
 };
 
 }  // namespace sluice

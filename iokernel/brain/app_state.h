@@ -10,6 +10,8 @@
 
 #include "iokernel/brain/allocator.h"
 #include "iokernel/brain/oldest_packet.h"
+#include "iokernel/brain/record_format.h"
+#include "iokernel/brain/timer_wheel.h"
 #include "policies/registry.h"
 
 namespace sluice {
@@ -41,12 +43,13 @@ struct alignas(64) BrainKthread {
   abi::GrantIssuer issuer;
   const abi::SignalLine* signal = nullptr;
   Ticks granted_at = 0;
-  Ticks next_timer = abi::kNoTimer;  // as it said when it parked
-  bool starting = false;             // granted, not yet acknowledged, not ceding
-  bool waits = false;                // parked with work: in BrainApp::waiting
-  bool evicted = false;              // pushed off its core: never granted again
+  bool starting = false;                        // granted, not yet acknowledged, not ceding
+  bool waits = false;                           // parked with work: in BrainApp::waiting
+  bool evicted = false;                         // pushed off its core: never granted again
+  record::Cause work = record::Cause::kPacket;  // what it waits with
   OldestPacket oldest;
   BrainCounter grants;
+  WheelEntry timer;  // armed only while it is parked and does not wait
 };
 
 class BrainApp {
@@ -65,6 +68,8 @@ class BrainApp {
         preempted(app_spec.kthreads),
         parked_count(app_spec.kthreads) {
     for (uint16_t k = 0; k < app_spec.kthreads; k++) {
+      kthreads[k].timer.app = app_spec.id;
+      kthreads[k].timer.kthread = k;
       kthreads[k].signal = memory.kthreads[k].signal;
       kthreads[k].issuer = abi::GrantIssuer(memory.kthreads[k].signal, memory.kthreads[k].grant);
     }
@@ -92,14 +97,17 @@ class BrainApp {
   uint16_t parked_count;  // kthreads that could be granted
   uint16_t starting = 0;  // granted, not yet acknowledged, not ceding
   KthreadId last_parked = 0;
-  uint32_t kick_seen = 0;          // newest value of the kick word after which the inbox was found empty
-  Ticks next_due = abi::kNoTimer;  // earliest timer of the parked kthreads, or earlier
-  bool kicked = false;             // nobody is awake and the inbox has something
-  bool congested = false;          // what the congestion policy said last
-  bool listed = false;             // in Impl::wanting
-  uint64_t refused_pass = ~0ull;   // the pass in which there was last no core for it
-  uint64_t wanted_pass = 0;        // the pass in which it last wanted one
-  Ticks want_since = 0;            // since when it has wanted one in every pass
+  uint32_t kick_seen = 0;         // newest value of the kick word after which the inbox was found empty
+  bool kicked = false;            // nobody is awake and the inbox has something
+  bool congested = false;         // what the congestion policy said last
+  bool listed = false;            // in Impl::wanting
+  size_t place = 0;               // in Impl::running or Impl::sleeping
+  bool sleeps = false;            // in Impl::sleeping
+  uint64_t refused_pass = ~0ull;  // the pass in which there was last no core for it
+  uint64_t wanted_pass = 0;       // the pass in which it last wanted one
+  Ticks want_since = 0;           // since when it has wanted one in every pass
+  uint32_t polls_unrecorded = 0;  // since the last one in the log
+  bool queued_before = false;     // something was queued at the poll before this one; kept while recording
   AppGrantCounters counters;
 };
 

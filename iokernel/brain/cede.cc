@@ -5,10 +5,11 @@
 
 namespace sluice {
 
-void Allocator::Impl::Cede(BrainApp& app, KthreadId k, Ticks now) {
+void Allocator::Impl::Cede(BrainApp& app, KthreadId k, AppId heir, Ticks now) {
   BrainKthread& kthread = app.kthreads[k];
   kthread.issuer.Cede();
   cores[app.views[k].core].ceding = true;
+  Log(record::RecordType::kCede, app.spec.id, now, record::RecordCede{{}, k, app.views[k].core, heir, 0});
   ceding.push_back({.app = &app, .kthread = k, .since = now, .signalled = 0, .signals = 0});
   if (kthread.starting) {
     kthread.starting = false;
@@ -50,9 +51,10 @@ void Allocator::Impl::Evict(BrainApp& app, KthreadId k, Ticks now) {
   counters.evictions.Add();
   app.counters.evictions.Add();
   app.kthreads[k].evicted = true;
-  app.awake.Remove(k);
+  Log(record::RecordType::kEvict, id, now, record::RecordEvict{{}, k, core, 0});
+  SetAsleep(app, k);
+  if (app.awake.empty()) FallAsleep(app, now);
   app.on_core[core] = kNoKthread;
-  order_stale = true;
   RemoveActive(app, k);
   FreeCore(core, now);
   host.OnActiveChange(id);

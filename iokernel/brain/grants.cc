@@ -6,39 +6,6 @@
 namespace sluice {
 
 // ---------------------------------------------------------------------------------------------------
-// Work of parked kthreads.
-
-bool Allocator::Impl::HasWork(const BrainApp& app, KthreadId k, Ticks now) const {
-  const BrainKthread& kthread = app.kthreads[k];
-  abi::ParkRecord record = kthread.issuer.Record();
-  record.flags = app.views[k].preempted ? uint32_t{abi::kParkPreempted} : 0;
-  // The kick word is the app's, not the kthread's: CheckKicks.
-  if (abi::WorkWaits(record, app.views[k].rx_sent, record.kick_seen, now)) return true;
-  // A cede at a safe point may leave runnable uthreads behind.
-  return kthread.signal->rq_head.load(std::memory_order_relaxed) !=
-         kthread.signal->rq_tail.load(std::memory_order_relaxed);
-}
-
-void Allocator::Impl::MarkWaiting(BrainApp& app, KthreadId k) {
-  if (app.kthreads[k].waits) return;
-  app.kthreads[k].waits = true;
-  app.waiting.Push(k);
-  ListWanting(app);
-}
-
-void Allocator::Impl::UnmarkWaiting(BrainApp& app, KthreadId k) {
-  if (!app.kthreads[k].waits) return;
-  app.kthreads[k].waits = false;
-  app.waiting.Remove(k);
-}
-
-void Allocator::Impl::ListWanting(BrainApp& app) {
-  if (app.listed) return;
-  app.listed = true;
-  wanting.push_back(&app);
-}
-
-// ---------------------------------------------------------------------------------------------------
 // Which app.
 
 // Work that `coming` more cores would not take care of.
@@ -69,11 +36,9 @@ void Allocator::Impl::TryAddCore(BrainApp& app, Ticks now) {
     SLUICE_CHECK(cores[choice.core].owner == kNoApp, "placement called a core idle that has an owner");
     if (grants_left == 0) {
       counters.deferred.Add();
-      app.refused_pass = counters.passes;
-      return;
+      return Refused(app, now);
     }
-    Grant(app, ChooseKthread(app, choice.core), choice.core, now);
-    return;
+    return Grant(app, choice.core, false, now);
   }
   // A core that comes back anyway is better than one more to be taken; and one on its way to an app that is
   // not owed it is the last resort of an app that is.
@@ -89,15 +54,20 @@ void Allocator::Impl::TryAddCore(BrainApp& app, Ticks now) {
     Promise(app, core);
     return;
   }
-  if (choice.core == kNoCore) {
-    app.refused_pass = counters.passes;
-    return;
-  }
+  if (choice.core == kNoCore) return Refused(app, now);
   const CoreView& taken = cores[choice.core];
   SLUICE_CHECK(taken.owner != kNoApp && taken.owner != app.spec.id && !taken.ceding,
                "placement would take a core that nobody else has");
   Promise(app, choice.core);
-  Cede(*apps[taken.owner], taken.kthread, now);
+  Cede(*apps[taken.owner], taken.kthread, app.spec.id, now);
+}
+
+// Until the next pass.
+void Allocator::Impl::Refused(BrainApp& app, Ticks now) {
+  const uint64_t before = app.refused_pass;
+  app.refused_pass = counters.passes;
+  if (before == counters.passes || before + 1 == counters.passes) return;
+  Log(record::RecordType::kRefuse, app.spec.id, now, record::RecordRefuse{});
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -124,7 +94,7 @@ void Allocator::Impl::FreeCore(CoreId core, Ticks now) {
   if (freed.promised == kNoApp) return;
   BrainApp& heir = *apps[freed.promised];
   DropPromise(core);
-  if (WantsCore(heir, Share(heir).pending) && MayHaveAnother(heir)) Grant(heir, ChooseKthread(heir, core), core, now);
+  if (WantsCore(heir, Share(heir).pending) && MayHaveAnother(heir)) Grant(heir, core, true, now);
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -139,13 +109,17 @@ KthreadId Allocator::Impl::ChooseKthread(BrainApp& app, CoreId core) {
   return k;
 }
 
-void Allocator::Impl::Grant(BrainApp& app, KthreadId k, CoreId core, Ticks now) {
+void Allocator::Impl::Grant(BrainApp& app, CoreId core, bool promised, Ticks now) {
+  const KthreadId k = ChooseKthread(app, core);
   BrainKthread& kthread = app.kthreads[k];
   KthreadView& view = app.views[k];
   SLUICE_CHECK(view.parked && cores[core].owner == kNoApp, "a grant of what is not free");
   if (grants_left > 0) grants_left--;
   kthread.issuer.Grant(core, cores[core].cpu);
   backend.Wake(app.spec.id, k, core);
+  using record::Cause;
+  const Cause cause = kthread.waits ? kthread.work : app.kicked ? Cause::kKick : Cause::kCongestion;
+  Log(record::RecordType::kGrant, app.spec.id, now, record::RecordGrant{{}, k, core, cause, promised});
 
   kthread.granted_at = now;
   kthread.starting = true;
@@ -166,8 +140,8 @@ void Allocator::Impl::Grant(BrainApp& app, KthreadId k, CoreId core, Ticks now) 
   view.preempted = false;
   view.core = core;
   app.on_core[core] = k;
-  app.awake.Push(k);
-  order_stale = true;
+  wheel.Disarm(kthread.timer);
+  SetAwake(app, k);
   app.pick->OnRun(k, core);
   policies.congestion->OnGrant(app.spec.id, now);
   if (app.active.empty()) AddActive(app, k);

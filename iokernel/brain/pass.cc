@@ -8,32 +8,54 @@ namespace {
 
 // Signal lines are written by other cores: each read is a miss, so several are kept under way.
 constexpr size_t kPrefetchAhead = 12;
-// Kick words of sleeping apps that are looked at in one pass.
-constexpr size_t kKicksPerPass = 64;
 
 }  // namespace
 
 void Allocator::Impl::Pass(Ticks now) {
   counters.passes.Add();
+  last_now = now;
   in_pass = true;
+  if (recorder.Turn(now)) [[unlikely]]
+    LogSnapshot(now);
   grants_left = options.grants_per_pass;
   if (order_stale) RebuildOrder();
   PollAwake(now);
   for (const Polled& p : started) HandleStart(*p.app, p.kthread, now);
   for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
-  if (now >= earliest_due) CheckTimers(now);
-  CheckKicks();
+  if (now >= wheel.earliest()) CheckTimers(now);
+  if (!sleeping.empty()) CheckKicks(now);
   if (!wanting.empty()) RecheckWaiting(now);
   if (!ceding.empty()) Escalate(now);
+  Judge(now);
   Decide(now);
+  in_pass = false;
+}
+
+// What need not wait for the interval, because somebody is waiting already: a core that is being given back, and a
+// timer of an app that sleeps. Congestion is judged at intervals only.
+void Allocator::Impl::Urgent(Ticks now) {
+  in_pass = true;
+  parked.clear();
+  for (const Ceding& c : ceding) {
+    BrainKthread& kthread = c.app->kthreads[c.kthread];
+    if (kthread.issuer.Poll() == abi::GrantEvent::kParked) parked.push_back({kthread.signal, c.app, c.kthread});
+  }
+  for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
+  if (now >= wheel.earliest()) {
+    CheckTimers(now);
+    for (size_t i = 0; i < wanting.size(); i++) {  // a grant may add to it
+      BrainApp& app = *wanting[i];
+      const ShareView& share = Share(app);
+      if (share.held == 0 && share.pending == 0 && app.refused_pass != counters.passes) TryAddCore(app, now);
+    }
+  }
   in_pass = false;
 }
 
 void Allocator::Impl::RebuildOrder() {
   order.clear();
-  for (const AppId id : attached) {
-    BrainApp& app = *apps[id];
-    for (const KthreadId k : app.awake.span()) order.push_back({app.kthreads[k].signal, &app, k});
+  for (BrainApp* app : running) {
+    for (const KthreadId k : app->awake.span()) order.push_back({app->kthreads[k].signal, app, k});
   }
   order_stale = false;
 }
@@ -54,7 +76,7 @@ void Allocator::Impl::PollAwake(Ticks now) {
       (event == abi::GrantEvent::kParked ? parked : started).push_back(p);
     }
     if (kthread.issuer.state() != abi::GrantState::kRunning) continue;
-    if (segments.empty() || segments.back().app != p.app) segments.push_back({p.app, count, count});
+    if (segments.empty() || segments.back().app != p.app) segments.push_back({p.app, count, count, Congestion::kKeep});
     KthreadSignals& s = signals[count];
     const abi::SignalLine& line = *p.signal;
     s.rq_head = line.rq_head.load(std::memory_order_relaxed);
@@ -92,6 +114,7 @@ void Allocator::Impl::HandleStart(BrainApp& app, KthreadId k, Ticks now) {
   counters.start_ticks_max.Raise(took);
   app.kthreads[k].starting = false;
   app.starting--;
+  Log(record::RecordType::kStart, app.spec.id, now, record::RecordStart{{}, k, app.views[k].core, 0, took});
   if (app.views[k].steerable) return;
   AddActive(app, k);
   host.OnActiveChange(app.spec.id);
@@ -103,7 +126,8 @@ void Allocator::Impl::HandlePark(BrainApp& app, KthreadId k, Ticks now) {
   const CoreId core = view.core;
   const auto cede =
       std::find_if(ceding.begin(), ceding.end(), [&](const Ceding& c) { return c.app == &app && c.kthread == k; });
-  if (cede != ceding.end()) {
+  const bool ceded = cede != ceding.end();
+  if (ceded) {
     const Ticks took = Since(cede->since, now);
     counters.ceded.Add();
     counters.cede_ticks_total.Add(took);
@@ -120,14 +144,14 @@ void Allocator::Impl::HandlePark(BrainApp& app, KthreadId k, Ticks now) {
   app.counters.parks.Add();
 
   const abi::ParkRecord record = kthread.issuer.Record();
-  kthread.next_timer = record.next_timer;
   view.parked = true;
   view.preempted = (record.flags & abi::kParkPreempted) != 0;
-  app.awake.Remove(k);
+  SetAsleep(app, k);
   app.on_core[core] = kNoKthread;
   app.parked_count++;
   app.last_parked = k;
-  order_stale = true;
+  Log(record::RecordType::kPark, app.spec.id, now,
+      record::RecordPark{{}, k, core, view.preempted, ceded, record.next_timer});
   app.pick->OnPark(k, core);
   if (view.preempted) app.preempted.Push(k);
   RemoveActive(app, k);
@@ -137,69 +161,24 @@ void Allocator::Impl::HandlePark(BrainApp& app, KthreadId k, Ticks now) {
   // Only now: what the drain sent to this very kthread counts.
   SetConsumed(app, k, record.rx_consumed);
   if (static_cast<int32_t>(record.kick_seen - app.kick_seen) > 0) app.kick_seen = record.kick_seen;
-  if (HasWork(app, k, now)) {
-    MarkWaiting(app, k);
+  if (const auto work = WorkOf(app, k, now)) {
+    MarkWaiting(app, k, *work, now);
   } else {
-    app.next_due = std::min(app.next_due, kthread.next_timer);
-    earliest_due = std::min(earliest_due, app.next_due);
+    ArmTimer(app, k);
   }
-  if (app.awake.empty()) {
-    app.kicked = app.line->kick.load(std::memory_order_relaxed) != app.kick_seen;
-    if (app.kicked) ListWanting(app);
-  }
+  if (app.awake.empty()) FallAsleep(app, now);
   FreeCore(core, now);
 }
 
-// Timers of parked kthreads: each app knows its earliest, the machine knows the earliest of all. Where another
-// kthread of the app runs, it has one interval to steal the timer before a core is spent on it.
-void Allocator::Impl::CheckTimers(Ticks now) {
-  earliest_due = abi::kNoTimer;
-  for (const AppId id : attached) {
-    BrainApp& app = *apps[id];
-    if (now >= app.next_due) {
-      const Ticks grace = app.active.empty() ? 0 : options.interval;
-      app.next_due = abi::kNoTimer;
-      for (uint16_t k = 0; k < app.spec.kthreads; k++) {
-        BrainKthread& kthread = app.kthreads[k];
-        if (!app.views[k].parked || kthread.waits) continue;
-        if (kthread.next_timer <= now) kthread.next_timer = kthread.issuer.Record().next_timer;
-        if (kthread.next_timer <= now && now - kthread.next_timer >= grace) {
-          MarkWaiting(app, k);
-        } else {
-          app.next_due = std::min(app.next_due, kthread.next_timer);
-        }
-      }
-    }
-    earliest_due = std::min(earliest_due, app.next_due);
+// Asks the congestion policy about each app that runs.
+void Allocator::Impl::Judge(Ticks now) {
+  for (Segment& segment : segments) {
+    const std::span<const KthreadSignals> running(signals.data() + segment.begin, segment.end - segment.begin);
+    segment.verdict = policies.congestion->Poll(segment.app->spec.id, running, now);
+    segment.app->congested = segment.verdict == Congestion::kAddCore;
   }
-}
-
-// Kick words of apps of which nobody is awake; an awake kthread sees the inbox itself.
-void Allocator::Impl::CheckKicks() {
-  const size_t looks = std::min(attached.size(), kKicksPerPass);
-  for (size_t i = 0; i < looks; i++) {
-    if (kick_cursor >= attached.size()) kick_cursor = 0;
-    BrainApp& app = *apps[attached[kick_cursor++]];
-    if (!app.awake.empty() || app.kicked || app.line->kick.load(std::memory_order_relaxed) == app.kick_seen) continue;
-    app.kicked = true;
-    ListWanting(app);
-  }
-}
-
-// Work of a parked kthread may have been stolen by one that is awake; then nobody need be woken for it.
-void Allocator::Impl::RecheckWaiting(Ticks now) {
-  std::erase_if(wanting, [&](BrainApp* app) {
-    for (size_t i = app->waiting.size(); i-- > 0;) {
-      const KthreadId k = app->waiting[i];
-      if (HasWork(*app, k, now)) continue;
-      UnmarkWaiting(*app, k);
-      app->kthreads[k].next_timer = app->kthreads[k].issuer.Record().next_timer;
-      app->next_due = std::min(app->next_due, app->kthreads[k].next_timer);
-      earliest_due = std::min(earliest_due, app->next_due);
-    }
-    app->listed = !app->waiting.empty() || app->kicked;
-    return !app->listed;
-  });
+  if (recorder.on()) [[unlikely]]
+    LogPolls(now);
 }
 
 void Allocator::Impl::Decide(Ticks now) {
@@ -213,13 +192,10 @@ void Allocator::Impl::Decide(Ticks now) {
   candidates.clear();
   for (const Segment& segment : segments) {
     BrainApp& app = *segment.app;
-    const std::span<const KthreadSignals> running(signals.data() + segment.begin, segment.end - segment.begin);
-    const Congestion verdict = policies.congestion->Poll(app.spec.id, running, now);
-    app.congested = verdict == Congestion::kAddCore;
     if (app.congested) want(&app);
     // The last one stays: when it has nothing to do it parks by itself. The newest goes first.
-    if (verdict == Congestion::kGiveUp && app.active.size() > 1 && app.waiting.empty()) {
-      Cede(app, app.active.back(), now);
+    if (segment.verdict == Congestion::kGiveUp && app.active.size() > 1 && app.waiting.empty()) {
+      Cede(app, app.active.back(), kNoApp, now);
     }
   }
   for (BrainApp* app : wanting) want(app);

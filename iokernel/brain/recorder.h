@@ -1,0 +1,97 @@
+// recorder.h - the ring through which the allocator's decisions leave its thread, without a system call or a lock.
+//
+// One thread calls the allocator and writes; one other thread starts, drains and stops. A record that finds no room
+// is counted and dropped, and the log says so at that place; room for the last records is kept back, so every log
+// that is drained to the end has its RecordEnd.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "iokernel/brain/allocator.h"
+#include "iokernel/brain/record_format.h"
+
+namespace sluice {
+
+class Recorder {
+ public:
+  static constexpr size_t kRingBytes = size_t{4} << 20;
+
+  // --- the draining thread -----------------------------------------------------------------------------
+  // False if the last recording has not been drained to its end.
+  [[nodiscard]] bool Start();
+  void Stop() { wanted_.store(false, std::memory_order_release); }
+  // Takes what is there, as far as it fits; whole records do not matter to it.
+  [[nodiscard]] size_t Read(std::span<std::byte> out);
+  // Nothing more will come: RecordEnd is in the ring, or has been read.
+  [[nodiscard]] bool ended() const { return ended_.load(std::memory_order_acquire); }
+
+  // Any thread: since the start.
+  [[nodiscard]] uint64_t records() const { return records_.load(std::memory_order_relaxed); }
+  [[nodiscard]] uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+
+  // --- the allocator's thread --------------------------------------------------------------------------
+  [[nodiscard]] bool on() const { return on_; }
+  // Once per pass. True: recording starts here, and a snapshot is due.
+  [[nodiscard]] bool Turn(Ticks now) {
+    // Acquire pairs with Start: the ring is there.
+    if (wanted_.load(std::memory_order_acquire) == on_) [[likely]]
+      return false;
+    return TurnNow(now);
+  }
+  // Completes the head and writes the record.
+  template <class R>
+  void Put(R record, record::RecordType type, AppId app, Ticks now) {
+    record.head = {type, app, sizeof(R), now};
+    if (!Begin(sizeof(R), now)) return;
+    Append(&record, sizeof(R));
+    Publish();
+  }
+  // The same in pieces: if Begin says so, Append exactly that many bytes, then Publish.
+  [[nodiscard]] bool Begin(size_t bytes, Ticks now);
+  void Append(const void* piece, size_t bytes) {
+    const size_t at = tail_ % kRingBytes;
+    const size_t first = std::min(bytes, kRingBytes - at);
+    std::memcpy(ring_.get() + at, piece, first);
+    if (first < bytes) std::memcpy(ring_.get(), static_cast<const std::byte*>(piece) + first, bytes - first);
+    tail_ += bytes;
+  }
+  void Publish() {
+    // Release pairs with Read: the bytes are there.
+    shared_tail_.store(tail_, std::memory_order_release);
+  }
+
+ private:
+  // Kept back for the last RecordDropped and RecordEnd.
+  static constexpr size_t kReserve = sizeof(record::RecordDropped) + sizeof(record::RecordEnd);
+
+  bool TurnNow(Ticks now);
+  [[nodiscard]] bool Room(size_t bytes);
+  void PutDropped(Ticks now);
+
+  // Written by the draining thread.
+  alignas(64) std::atomic<bool> wanted_{false};
+  std::atomic<uint64_t> shared_head_{0};
+  std::unique_ptr<std::byte[]> ring_;  // made by the first Start
+
+  // Written by the allocator's thread.
+  alignas(64) std::atomic<uint64_t> shared_tail_{0};
+  std::atomic<bool> ended_{true};
+  std::atomic<uint64_t> records_{0};
+  std::atomic<uint64_t> dropped_{0};
+  uint64_t tail_ = 0;
+  uint64_t head_ = 0;     // as last seen
+  uint64_t missing_ = 0;  // dropped since the last record that found room
+  bool on_ = false;
+};
+
+// The start of the file.
+[[nodiscard]] std::vector<std::byte> MakeFileHeader(const AllocatorOptions& options, uint64_t tsc_hz, Ticks start,
+                                                    uint64_t start_unix_ns);
+
+}  // namespace sluice

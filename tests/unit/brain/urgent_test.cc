@@ -1,0 +1,71 @@
+// Between passes: a core that comes back and a timer of a sleeping app do not wait for the interval.
+#include "tests/unit/brain/allocator_fixture.h"
+
+namespace sluice {
+namespace {
+
+using test::MachineOptions;
+using test::PuppetApp;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+class UrgentTest : public test::AllocatorTest {};
+
+TEST_F(UrgentTest, ACoreThatIsGivenBackIsHandedOnAtOnce) {
+  Make(MachineOptions(1));
+  PuppetApp hog(0, 2), owed(1, 2, 1);
+  Attach(hog);
+  WakeByPacket(hog);
+  hog[0].Take(1);
+  Attach(owed);
+  Send(owed, 0);
+  allocator->Urgent(now + 100);
+  EXPECT_EQ(backend.wakes.size(), 1u) << "nothing has been given back yet";
+  hog[0].Park();
+  allocator->Urgent(now + 200);
+  EXPECT_THAT(backend.wakes.back(), Pair(1, 0));
+  EXPECT_THAT(host.parked, ElementsAre(Pair(0, 0)));
+  EXPECT_EQ(allocator->counters().cede_ticks_max, 200u);
+  Pass();
+  EXPECT_EQ(allocator->share(1).held, 1);
+}
+
+TEST_F(UrgentTest, ATimerOfASleepingAppWakesItAtOnce) {
+  Make(MachineOptions(1));
+  PuppetApp app(0, 1);
+  Attach(app);
+  Send(app, 0);
+  app[0].Start();
+  app[0].Take(1);
+  app[0].next_timer = now + 7000;
+  app[0].Park();
+  Pass();
+  backend.wakes.clear();
+  allocator->Urgent(app[0].next_timer - 1);
+  EXPECT_THAT(backend.wakes, IsEmpty());
+  allocator->Urgent(app[0].next_timer);
+  EXPECT_THAT(backend.wakes, ElementsAre(Pair(0, 0)));
+}
+
+TEST_F(UrgentTest, CongestionIsJudgedAtIntervalsOnly) {
+  Make(MachineOptions(3));
+  PuppetApp app(0, 2), other(1, 1);
+  Attach(app);
+  Attach(other);
+  WakeByPacket(app);
+  app[0].Take(1);
+  Send(other, 0);
+  ASSERT_TRUE(other[0].Start());
+  other[0].Take(1);
+  other[0].next_timer = now + 5050;
+  other[0].Park();
+  app[0].Spawn(10, now);
+  Pass();  // the queue has been seen, but it does not stand yet
+  backend.wakes.clear();
+  for (Ticks later = 1; later < 100; later++) allocator->Urgent(now + later);
+  EXPECT_THAT(backend.wakes, ElementsAre(Pair(1, 0))) << "a queue stands if an interval does not empty it";
+}
+
+}  // namespace
+}  // namespace sluice
