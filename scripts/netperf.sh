@@ -4,4 +4,4 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=lib/experiment.sh
 source "$root/scripts/lib/experiment.sh"
-experiment sweep_netperf.py "iokerneld netperf sluicectl" "$@"
+experiment sweep_netperf.py "iokerneld netperf memif_netperf sluicectl" "$@"

@@ -97,11 +97,11 @@ class Rig:
             loop = ("chrt", "--idle", "0", "sh", "-c", "while :; do :; done")
             self.box.service(f"awake{cpu}", *loop, cpus=[cpu], killable=True)
 
-    def start_iokerneld(self, *flags, name="iokerneld", timeout_s=30, run_dir=None):
+    def start_iokerneld(self, *flags, name="iokerneld", timeout_s=30, run_dir=None, port=None):
         """A new iokerneld, ready for apps; its run directory is in `.run_dir`."""
         self.count += 1
         run_dir = run_dir or self.box.path(f"run{self.count}")
-        command = [self.program("iokerneld"), "--port", self.port, "--run-dir", run_dir]
+        command = [self.program("iokerneld"), "--port", port or self.port, "--run-dir", run_dir]
         command += ["--address", IOKERNEL_ADDRESS, "--route", f"{FLOW_NETWORK} via {CLIENT_ADDRESS}"]
         command += ["--cpu", self.placement.loop, "--cores", self.placement.cores]
         daemon = self.box.service(f"{name}{self.count}", *command, *flags, namespace=self.server)
@@ -123,6 +123,14 @@ class Rig:
     def run_client(self, program, *arguments, timeout_s):
         """A Linux client to its end; its JSON result."""
         return _run_client(self, program, arguments, timeout_s)
+
+    def run_memif_client(self, socket, *arguments, timeout_s):
+        """netperf's client behind the memif at `socket`, to its end; its JSON result."""
+        self.count += 1
+        path = self.box.path(f"memif-result{self.count}.json")
+        words = [self.program("memif_netperf"), "--socket", socket, "--json", path, *arguments]
+        self.client.run(*words, timeout=timeout_s, cpus=self.placement.client)
+        return read_json(path)
 
     def client_command(self, program, *arguments):
         """For a client that runs in the background: the file of its result, and the command."""

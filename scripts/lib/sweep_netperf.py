@@ -9,6 +9,10 @@ from rig import APP_ADDRESS, LinuxRig, Placement, make_rig
 from sandbox import Sandbox, Stopped, log, stop_on_signals
 
 PORT = 7001
+CLIENT_HELP = (
+    "whose CPU the client shares, if it must; memif: that of the apps, and it reaches sluice over a memif, past "
+    "Linux's network stack (one thread, UDP_RR) [apps]"
+)
 
 
 def arguments():
@@ -26,11 +30,13 @@ def arguments():
     add("--policies", type=options_of.policies, default="rss", help="of sluice: steering[/pick],... [%(default)s]")
     add("--bytes", type=int, default=64, help="payload [64]")
     add("--slots", type=int, default=4, help="core slots on the apps' CPU, if there is only one [4]")
-    add("--client", choices=("apps", "loop"), default="apps", help="whose CPU the client shares, if it must [apps]")
+    add("--client", choices=("apps", "loop", "memif"), default="apps", help=CLIENT_HELP)
     add("--seconds", type=options_of.positive, default=3, help="measured time of a run [3]")
     add("--json", metavar="FILE", default=options_of.default_output("netperf.json"), help="[build/netperf.json]")
     add("--plot", metavar="FILE.png", default=options_of.default_output("netperf.png"), help="[build/netperf.png]")
     options = parser.parse_args()
+    if options.client == "memif" and (options.test != "UDP_RR" or options.threads != [1]):
+        parser.error("--client memif: allowed are --test UDP_RR and --threads 1")
     options_of.check_files(parser, options)
     return options
 
@@ -41,17 +47,19 @@ def server(text):
     return text
 
 
-def run_client(rig, options, threads):
-    return rig.run_client(
-        "netperf",
-        *("--target", f"{APP_ADDRESS}:{PORT}", "--test", options.test, "--threads", threads),
-        *("--outstanding", options.outstanding, "--bytes", options.bytes, "--seconds", options.seconds),
-        timeout_s=options.seconds + 30,
-    )
+def run_client(rig, options, threads, memif=None):
+    words = ["--target", f"{APP_ADDRESS}:{PORT}", "--outstanding", options.outstanding, "--bytes", options.bytes]
+    words += ["--seconds", options.seconds]
+    timeout_s = options.seconds + 30
+    if memif:
+        return rig.run_memif_client(memif, *words, timeout_s=timeout_s)
+    return rig.run_client("netperf", *words, "--test", options.test, "--threads", threads, timeout_s=timeout_s)
 
 
 def measure_sluice(rig, options, policy, threads):
-    daemon = rig.start_iokerneld(*policy.flags())
+    memif = rig.box.path("memif") if options.client == "memif" else None
+    port = f"memif:{memif}" if memif else rig.port
+    daemon = rig.start_iokerneld(*policy.flags(), port=port)
     app = None
     try:
         app = rig.start_app(
@@ -61,12 +69,12 @@ def measure_sluice(rig, options, policy, threads):
             *("--kthreads", rig.placement.slots),
             wait_for="serving",
         )
-        run = run_client(rig, options, threads)
+        run = run_client(rig, options, threads, memif)
     finally:
         for service in (app, daemon):
             if service is not None:
                 rig.drop(service)
-    return {"server": f"sluice {policy}", "port": rig.port, "server_cpus": rig.placement.apps, **run}
+    return {"server": f"sluice {policy}", "port": port, "server_cpus": rig.placement.apps, **run}
 
 
 def measure_linux(rig, options, name, threads):
