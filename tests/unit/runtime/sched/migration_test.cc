@@ -1,6 +1,7 @@
 // migration_test.cc - what belongs to a uthread comes along when it continues on another pthread.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cfenv>
 #include <exception>
@@ -51,7 +52,7 @@ TEST_F(Migration, Errno) {
 TEST_F(Migration, InsideACatchBlock) {
   runtime_.Run([&] {
     // Another uthread has its own caught exceptions meanwhile.
-    bool stop = false;
+    std::atomic<bool> stop{false};
     Thread other([&] {
       while (!stop) {
         try {
