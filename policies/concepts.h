@@ -18,7 +18,8 @@
 
 namespace sluice {
 
-// Every policy names itself and says in one line what it does (for --list-policies).
+// Every policy names itself and says in one line what it does (for --list-policies). One that takes parameters also
+// has kUsage, how to write them, and Accepts(parameters), false if they are wrong; it has defaults for all.
 template <class P>
 concept NamedPolicy = requires {
   { P::kName } -> std::convertible_to<std::string_view>;
@@ -61,7 +62,9 @@ concept PickPolicy = NamedPolicy<P> && std::movable<P> &&
 };
 
 struct CongestionOptions {
-  Ticks interval = 0;  // between two polls
+  Ticks interval = 0;             // between two polls
+  abi::TickRate rate{};           // of the times that it is told
+  std::string_view parameters{};  // what the operator wrote after the name; empty: nothing
 };
 
 // Judges one app from the signals of its running kthreads.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "iokernel/abi/check.h"
+#include "policies/parameters.h"
 
 namespace sluice {
 namespace {
@@ -49,15 +50,43 @@ class PlacementAdapter final : public PlacementInterface {
   P policy_;
 };
 
-// Calls f(std::type_identity<P>()) for the P of the list that is called `name`; false if there is none.
+template <class P>
+concept TakesParameters = requires(std::string_view parameters) {
+  P::kUsage;
+  { P::Accepts(parameters) } -> std::same_as<bool>;
+};
+
+template <class P>
+constexpr std::string_view Usage() {
+  if constexpr (TakesParameters<P>) {
+    return P::kUsage;
+  } else {
+    return {};
+  }
+}
+
+// A colon says that there are parameters, so that "delay:" is a mistake.
+template <class P>
+bool Suits(std::string_view text) {
+  const auto [name, parameters] = SplitPolicy(text);
+  if (name != P::kName) return false;
+  if (name.size() == text.size()) return true;
+  if constexpr (TakesParameters<P>) {
+    return P::Accepts(parameters);
+  } else {
+    return false;
+  }
+}
+
+// Calls f(std::type_identity<P>()) for the P of the list that `text` means; false if there is none.
 template <class... P, class F>
-bool WithPolicy(PolicyTypes<P...> /*list*/, std::string_view name, F&& f) {
-  return ((P::kName == name && (f(std::type_identity<P>()), true)) || ...);
+bool WithPolicy(PolicyTypes<P...> /*list*/, std::string_view text, F&& f) {
+  return ((Suits<P>(text) && (f(std::type_identity<P>()), true)) || ...);
 }
 
 template <class... P>
 constexpr auto Describe(PolicyKind kind, PolicyTypes<P...> /*list*/) {
-  return std::array<PolicyInfo, sizeof...(P)>{PolicyInfo{kind, P::kName, P::kSummary}...};
+  return std::array<PolicyInfo, sizeof...(P)>{PolicyInfo{kind, P::kName, P::kSummary, Usage<P>()}...};
 }
 
 template <size_t... N>
@@ -104,9 +133,19 @@ std::string_view PolicyKindName(PolicyKind kind) {
   SLUICE_CHECK(false, "a policy kind that is none");
 }
 
-bool IsPolicy(PolicyKind kind, std::string_view name) {
-  return std::any_of(kPolicies.begin(), kPolicies.end(),
-                     [&](const PolicyInfo& p) { return p.kind == kind && p.name == name; });
+bool IsPolicy(PolicyKind kind, std::string_view text) {
+  const auto ignore = [](auto) {};
+  switch (kind) {
+    case PolicyKind::kSteering:
+      return WithPolicy(SteeringPolicies(), text, ignore);
+    case PolicyKind::kPick:
+      return WithPolicy(PickPolicies(), text, ignore);
+    case PolicyKind::kCongestion:
+      return WithPolicy(CongestionPolicies(), text, ignore);
+    case PolicyKind::kPlacement:
+      return WithPolicy(PlacementPolicies(), text, ignore);
+  }
+  SLUICE_CHECK(false, "a policy kind that is none");
 }
 
 std::string_view NearestName(PolicyKind kind, std::string_view name) {
@@ -126,23 +165,28 @@ std::string_view NearestName(PolicyKind kind, std::string_view name) {
   return nearest;
 }
 
-std::string UnknownPolicy(PolicyKind kind, std::string_view name) {
-  std::string text =
-      "there is no " + std::string(PolicyKindName(kind)) + " policy \"" + std::string(name) + "\", only ";
-  std::string_view separator;
+std::string AllowedPolicies(PolicyKind kind, std::string_view text) {
+  std::string names;
   for (const PolicyInfo& p : kPolicies) {
     if (p.kind != kind) continue;
-    text.append(separator).append(p.name);
-    separator = ", ";
+    if (p.name == SplitPolicy(text).name) return std::string(p.usage.empty() ? p.name : p.usage);
+    names.append(names.empty() ? "" : ", ").append(p.name);
   }
-  const std::string_view nearest = NearestName(kind, name);
-  if (!nearest.empty()) text.append("; did you mean ").append(nearest).append("?");
-  return text;
+  return names;
 }
 
-tl::expected<SteeringVariant, std::string> MakeSteering(std::string_view name, const SteeringOptions& options) {
-  tl::expected<SteeringVariant, std::string> made = tl::unexpected(UnknownPolicy(PolicyKind::kSteering, name));
-  WithPolicy(SteeringPolicies(), name, [&]<class P>(std::type_identity<P>) {
+std::string UnknownPolicy(PolicyKind kind, std::string_view text) {
+  const std::string_view nearest = NearestName(kind, SplitPolicy(text).name);
+  const bool only_parameters = nearest == SplitPolicy(text).name;
+  std::string sentence = "there is no " + std::string(PolicyKindName(kind)) + " policy \"" + std::string(text) +
+                         "\", only " + AllowedPolicies(kind, text);
+  if (!nearest.empty() && !only_parameters) sentence.append("; did you mean ").append(nearest).append("?");
+  return sentence;
+}
+
+tl::expected<SteeringVariant, std::string> MakeSteering(std::string_view text, const SteeringOptions& options) {
+  tl::expected<SteeringVariant, std::string> made = tl::unexpected(UnknownPolicy(PolicyKind::kSteering, text));
+  WithPolicy(SteeringPolicies(), text, [&]<class P>(std::type_identity<P>) {
     // A policy whose making can fail, for want of memory, says so with a static Make.
     if constexpr (requires { P::Make(options); }) {
       made = P::Make(options).map([](P&& policy) { return SteeringVariant(std::move(policy)); });
@@ -153,35 +197,37 @@ tl::expected<SteeringVariant, std::string> MakeSteering(std::string_view name, c
   return made;
 }
 
-uint64_t SteeringMemoryBytes(std::string_view name, uint32_t flows) {
+uint64_t SteeringMemoryBytes(std::string_view text, uint32_t flows) {
   uint64_t bytes = 0;
-  WithPolicy(SteeringPolicies(), name, [&]<class P>(std::type_identity<P>) {
+  WithPolicy(SteeringPolicies(), text, [&]<class P>(std::type_identity<P>) {
     if constexpr (requires { P::MemoryBytes(flows); }) bytes = P::MemoryBytes(flows);
   });
   return bytes;
 }
 
-std::unique_ptr<PickInterface> MakePick(std::string_view name, uint16_t kthreads, std::span<const CoreId> sibling) {
+std::unique_ptr<PickInterface> MakePick(std::string_view text, uint16_t kthreads, std::span<const CoreId> sibling) {
   std::unique_ptr<PickInterface> made;
-  WithPolicy(PickPolicies(), name,
+  WithPolicy(PickPolicies(), text,
              [&]<class P>(std::type_identity<P>) { made = std::make_unique<PickAdapter<P>>(kthreads, sibling); });
-  SLUICE_CHECK(made != nullptr, "MakePick with a name that IsPolicy does not know");
+  SLUICE_CHECK(made != nullptr, "MakePick with what IsPolicy does not know");
   return made;
 }
 
-std::unique_ptr<CongestionInterface> MakeCongestion(std::string_view name, const CongestionOptions& options) {
+std::unique_ptr<CongestionInterface> MakeCongestion(std::string_view text, const CongestionOptions& options) {
+  CongestionOptions all = options;
+  all.parameters = SplitPolicy(text).parameters;
   std::unique_ptr<CongestionInterface> made;
-  WithPolicy(CongestionPolicies(), name,
-             [&]<class P>(std::type_identity<P>) { made = std::make_unique<CongestionAdapter<P>>(options); });
-  SLUICE_CHECK(made != nullptr, "MakeCongestion with a name that IsPolicy does not know");
+  WithPolicy(CongestionPolicies(), text,
+             [&]<class P>(std::type_identity<P>) { made = std::make_unique<CongestionAdapter<P>>(all); });
+  SLUICE_CHECK(made != nullptr, "MakeCongestion with what IsPolicy does not know");
   return made;
 }
 
-std::unique_ptr<PlacementInterface> MakePlacement(std::string_view name) {
+std::unique_ptr<PlacementInterface> MakePlacement(std::string_view text) {
   std::unique_ptr<PlacementInterface> made;
-  WithPolicy(PlacementPolicies(), name,
+  WithPolicy(PlacementPolicies(), text,
              [&]<class P>(std::type_identity<P>) { made = std::make_unique<PlacementAdapter<P>>(); });
-  SLUICE_CHECK(made != nullptr, "MakePlacement with a name that IsPolicy does not know");
+  SLUICE_CHECK(made != nullptr, "MakePlacement with what IsPolicy does not know");
   return made;
 }
 

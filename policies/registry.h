@@ -14,7 +14,10 @@
 #include <variant>
 
 #include "policies/concepts.h"
+#include "policies/congestion/delay.h"
+#include "policies/congestion/priority_heap.h"
 #include "policies/congestion/standing_queue.h"
+#include "policies/congestion/utilization.h"
 #include "policies/pick/lru.h"
 #include "policies/pick/memoized.h"
 #include "policies/pick/scan.h"
@@ -34,7 +37,7 @@ struct PolicyTypes {};
 // The lists. The order is the order of --list-policies; the first of each is the default.
 using SteeringPolicies = PolicyTypes<Rss, RoundRobin, FlowTable, FlowAffinity, FlowAffinityHybrid>;
 using PickPolicies = PolicyTypes<MemoizedPick, ScanPick, LruPick>;
-using CongestionPolicies = PolicyTypes<StandingQueue>;
+using CongestionPolicies = PolicyTypes<StandingQueue, DelayCongestion, UtilizationCongestion, PriorityHeap>;
 using PlacementPolicies = PolicyTypes<SimplePlacement>;
 
 namespace detail {
@@ -79,29 +82,37 @@ struct PolicyInfo {
   PolicyKind kind;
   std::string_view name;
   std::string_view summary;
+  std::string_view usage;  // how to write it with its parameters; empty: it takes none
 };
+
+// Everywhere below, `text` is what an operator wrote: NAME, or NAME:PARAMETERS where the policy takes some (see
+// policies/parameters.h). The daemon's config and flags, an app's wish and the simulator all mean the same by it.
 
 // Every policy a user can name, kind by kind.
 [[nodiscard]] std::span<const PolicyInfo> PolicyList();
 // "steering", "pick", "congestion", "placement": the config key and, after "--", the flag.
 [[nodiscard]] std::string_view PolicyKindName(PolicyKind kind);
-[[nodiscard]] bool IsPolicy(PolicyKind kind, std::string_view name);
+[[nodiscard]] bool IsPolicy(PolicyKind kind, std::string_view text);
 // The known name of that kind that `name` is most likely a misspelling of; empty if none is near.
 [[nodiscard]] std::string_view NearestName(PolicyKind kind, std::string_view name);
-// Why `name` cannot be used: lists the known names and the nearest one.
-[[nodiscard]] std::string UnknownPolicy(PolicyKind kind, std::string_view name);
+// What could be written instead of a `text` that is no policy: the names of that kind, or how to write this one's
+// parameters.
+[[nodiscard]] std::string AllowedPolicies(PolicyKind kind, std::string_view text);
+// A sentence about a `text` that is no policy: what is allowed, and the nearest name.
+[[nodiscard]] std::string UnknownPolicy(PolicyKind kind, std::string_view text);
 
-// Error: the name is unknown, or there is no memory for the table; a sentence.
-[[nodiscard]] tl::expected<SteeringVariant, std::string> MakeSteering(std::string_view name,
+// Error: it is no policy, or there is no memory for the table; a sentence.
+[[nodiscard]] tl::expected<SteeringVariant, std::string> MakeSteering(std::string_view text,
                                                                       const SteeringOptions& options);
 // EAL memory that one steering policy of this name takes, for sizing EAL before it starts. 0: none, or unknown name.
-[[nodiscard]] uint64_t SteeringMemoryBytes(std::string_view name, uint32_t flows);
+[[nodiscard]] uint64_t SteeringMemoryBytes(std::string_view text, uint32_t flows);
 
-// The name must be known (IsPolicy): the config was checked before. `sibling` outlives the policy.
-[[nodiscard]] std::unique_ptr<PickInterface> MakePick(std::string_view name, uint16_t kthreads,
+// The text must be a policy (IsPolicy): the config was checked before. `sibling` outlives the policy.
+// CongestionOptions::parameters is taken from the text.
+[[nodiscard]] std::unique_ptr<PickInterface> MakePick(std::string_view text, uint16_t kthreads,
                                                       std::span<const CoreId> sibling);
-[[nodiscard]] std::unique_ptr<CongestionInterface> MakeCongestion(std::string_view name,
+[[nodiscard]] std::unique_ptr<CongestionInterface> MakeCongestion(std::string_view text,
                                                                   const CongestionOptions& options);
-[[nodiscard]] std::unique_ptr<PlacementInterface> MakePlacement(std::string_view name);
+[[nodiscard]] std::unique_ptr<PlacementInterface> MakePlacement(std::string_view text);
 
 }  // namespace sluice

@@ -12,7 +12,8 @@ AllocatorPolicies PoliciesByName(const AllocatorOptions& options) {
   return {
       .pick = [name = options.pick](uint16_t kthreads,
                                     std::span<const CoreId> sibling) { return MakePick(name, kthreads, sibling); },
-      .congestion = MakeCongestion(options.congestion, {.interval = options.interval}),
+      .congestion =
+          MakeCongestion(options.congestion, {.interval = options.interval, .rate = options.rate}),
       .placement = MakePlacement(options.placement),
   };
 }

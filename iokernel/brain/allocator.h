@@ -57,6 +57,7 @@ struct AllocatorOptions {
   Ticks cede_resend = 0;          // from signal to signal
   Ticks cede_give_up = 0;         // from the cede word to eviction; 0: never
   uint32_t grants_per_pass = 16;  // each may cost a system call; what is left over waits for the next pass
+  abi::TickRate rate{};           // of all times here, for what is told in microseconds: delay:10us
   std::string pick = "memoized";
   std::string congestion = "standing-queue";
   std::string placement = "simple";

@@ -7,6 +7,7 @@
 #include "iokernel/control/config_parse.h"
 #include "iokernel/control/port_config.h"
 #include "iokernel/control/units.h"
+#include "policies/parameters.h"
 #include "policies/registry.h"
 
 namespace sluice {
@@ -75,11 +76,15 @@ class Checker {
   }
 
   void CheckPolicy(const Maybe<std::string>& text, PolicyKind kind, std::string* out) {
-    std::vector<std::string> names;
-    for (const PolicyInfo& policy : PolicyList()) {
-      if (policy.kind == kind) names.emplace_back(policy.name);
+    if (!text) return;
+    if (IsPolicy(kind, text->value)) {
+      *out = text->value;
+      return;
     }
-    CheckChoice(text, names, out);
+    const std::string_view name = SplitPolicy(text->value).name;
+    const std::string_view nearest = NearestName(kind, name);
+    errors_.Add(text->place, Quoted(text->value), AllowedPolicies(kind, text->value),
+                std::string(nearest == name ? "" : nearest));
   }
 
   // --- CPUs -----------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ std::string PolicyListing() {
     std::string name = "  " + std::string(policy.name);
     name.resize(std::max<size_t>(name.size() + 2, 26), ' ');
     text.append(name).append(policy.summary).append(first ? " (the default)\n" : "\n");
+    if (!policy.usage.empty()) text.append(26, ' ').append(policy.usage).append("\n");
     previous = &policy;
   }
   return text;

@@ -23,9 +23,10 @@ TEST(Registry, ListsEveryPolicyOnceWithASummary) {
     EXPECT_LE(policy.summary.size(), 100u) << policy.name << ": one line";
     EXPECT_TRUE(IsPolicy(policy.kind, policy.name));
   }
-  for (const char* name : {"steering/rss", "steering/round-robin", "steering/flow-table", "steering/flow-affinity",
-                           "steering/flow-affinity-hybrid", "pick/scan", "pick/memoized", "pick/lru",
-                           "congestion/standing-queue", "placement/simple"}) {
+  for (const char* name :
+       {"steering/rss", "steering/round-robin", "steering/flow-table", "steering/flow-affinity",
+        "steering/flow-affinity-hybrid", "pick/scan", "pick/memoized", "pick/lru", "congestion/standing-queue",
+        "congestion/delay", "congestion/utilization", "congestion/priority-heap", "placement/simple"}) {
     EXPECT_TRUE(seen.count(name)) << name;
   }
 }
@@ -58,6 +59,63 @@ TEST(Registry, AnUnknownNameListsTheKnownOnesAndTheNearest) {
             "there is no steering policy \"flow-afinity\", only rss, round-robin, flow-table, flow-affinity, "
             "flow-affinity-hybrid; did you mean flow-affinity?");
   EXPECT_THAT(UnknownPolicy(PolicyKind::kPick, "xyzzy"), Not(HasSubstr("did you mean")));
+}
+
+TEST(Registry, ParametersAreCheckedByTheirPolicy) {
+  const auto congestion = PolicyKind::kCongestion;
+  for (const char* good : {"delay", "delay:10us", "delay:500ns", "delay:5us..20us", "delay:1ms..1s", "utilization:95%",
+                           "utilization:75%..95%", "utilization:1%..100%", "priority-heap:17us"}) {
+    EXPECT_TRUE(IsPolicy(congestion, good)) << good;
+    EXPECT_NE(MakeCongestion(good, {}), nullptr);
+  }
+  for (const char* bad : {"delay:",
+                          "delay:10",
+                          "delay:us",
+                          "delay:0us",
+                          "delay:-1us",
+                          "delay:+1us",
+                          "delay:1.5us",
+                          "delay:10 us",
+                          "delay: 10us",
+                          "delay:10us ",
+                          "delay:2s",
+                          "delay:20us..5us",
+                          "delay:5us..5us",
+                          "delay:5us..",
+                          "delay:..5us",
+                          "delay:1us..2us..3us",
+                          "delay:75%",
+                          "delay:99999999999999999999s",
+                          "delay:18446744073709551616ns",
+                          "delay:18446744073709552us",
+                          ":",
+                          ":10us",
+                          "delay:10us:",
+                          "utilization:0%",
+                          "utilization:101%",
+                          "utilization:95",
+                          "utilization:95us",
+                          "priority-heap:5us..20us",
+                          "standing-queue:",
+                          "standing-queue:5us"}) {
+    EXPECT_FALSE(IsPolicy(congestion, bad)) << bad;
+  }
+  EXPECT_FALSE(IsPolicy(PolicyKind::kSteering, "rss:4"));
+  EXPECT_FALSE(IsPolicy(PolicyKind::kPick, "scan:"));
+}
+
+// What --list-policies says to write is what is accepted.
+TEST(Registry, WrongParametersAreToldTheRightOnes) {
+  EXPECT_EQ(UnknownPolicy(PolicyKind::kCongestion, "delay:10"),
+            "there is no congestion policy \"delay:10\", only "
+            "delay, delay:TIME or delay:LOW..HIGH (10us, the default; 5us..20us)");
+  EXPECT_THAT(UnknownPolicy(PolicyKind::kCongestion, "dealy:10us"), HasSubstr("did you mean delay?"));
+  EXPECT_EQ(UnknownPolicy(PolicyKind::kPick, "scan:9"), "there is no pick policy \"scan:9\", only scan");
+  for (const PolicyInfo& policy : PolicyList()) {
+    if (policy.usage.empty()) continue;
+    EXPECT_LE(policy.usage.size(), 100u);
+    EXPECT_EQ(policy.usage.substr(0, policy.name.size()), policy.name);
+  }
 }
 
 TEST(Registry, MakesSteeringByName) {
