@@ -61,10 +61,14 @@ static int name_thread(struct ksched_thread *t)
 		if (!(serial << INDEX_BITS))
 			serial = 1;
 		refcount_inc(&t->refs);
+		raw_spin_lock_irq(&t->lock);
+		t->verdict = 0; /* of an IOKernel before */
 		WRITE_ONCE(t->handle, serial << INDEX_BITS | index);
+		raw_spin_unlock_irq(&t->lock);
 		rcu_assign_pointer(table[index], t);
 		return 0;
 	}
+	ksched_wake_with(t, -ENODEV); /* nobody will grant it anything */
 	return -ENOSPC;
 }
 

@@ -55,8 +55,7 @@ struct ksched_thread {
 	struct ksched_core *core; /* HOLDING: which */
 	struct ksched_core *next; /* granted while it had not yet parked: PARK returns with this one at once */
 	u32 handle;		  /* 0: not adopted */
-	int verdict;		  /* why it is no longer PARKED, if not for a core */
-	bool cancelled;		  /* UNPARK came */
+	int verdict;		  /* not 0: why PARK returns, or shall return at once, without a core */
 };
 
 struct ksched_core {
@@ -101,6 +100,7 @@ void ksched_threads_exit(void);
 int ksched_enrol(const struct ksched_enrol *enrol, struct ksched_thread **result);
 int ksched_park(struct ksched_thread *t);
 int ksched_unpark(struct ksched_thread *t);
+void ksched_wake_with(struct ksched_thread *t, int verdict);
 void ksched_end(struct ksched_thread *t);
 void ksched_release(struct ksched_thread *t);
 void ksched_release_all(void);

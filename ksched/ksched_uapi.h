@@ -117,7 +117,7 @@ struct ksched_mask {
 /* The IOKernel: CAP_SYS_ADMIN, or the group that the module parameter `group` names. EBUSY: somebody else is it. */
 #define KSCHED_IOC_CLAIM _IOWR(KSCHED_IOC_MAGIC, 16, struct ksched_claim)
 #define KSCHED_IOC_ADOPT _IOWR(KSCHED_IOC_MAGIC, 17, struct ksched_adopt)
-/* arg: a handle. The thread is nobody's; its PARK returns ENODEV. */
+/* arg: a handle. The thread is nobody's; its PARK, this one or the next, returns ENODEV once. */
 #define KSCHED_IOC_RELEASE _IO(KSCHED_IOC_MAGIC, 18)
 /* arg: a CPU. It looks at its request line. */
 #define KSCHED_IOC_KICK _IO(KSCHED_IOC_MAGIC, 19)

@@ -97,14 +97,12 @@ static int wait_for_core(struct ksched_thread *t)
 	} else if (!READ_ONCE(ksched_claimed)) {
 		/* Whoever clears it looks for parked threads afterwards, under their locks. */
 		error = -ENODEV;
-	} else if (t->cancelled) {
-		error = -ECANCELED;
-	} else {
+	} else if (t->verdict) {
+		error = t->verdict;
 		t->verdict = 0;
+	} else {
 		t->state = KSCHED_PARKED;
 	}
-	if (error == -ECANCELED)
-		t->cancelled = false;
 	raw_spin_unlock_irq(&t->lock);
 	if (error)
 		return error;
@@ -123,6 +121,7 @@ static int wait_for_core(struct ksched_thread *t)
 		error = -EINTR;
 	} else if (t->state != KSCHED_HOLDING) {
 		error = t->verdict;
+		t->verdict = 0;
 	}
 	raw_spin_unlock_irq(&t->lock);
 	return error;
@@ -147,13 +146,13 @@ int ksched_park(struct ksched_thread *t)
 	return error;
 }
 
-/* Ends the sleep of a parked thread for a reason other than a core. */
-static void wake_with(struct ksched_thread *t, int verdict)
+/* PARK returns with this: now if the thread sleeps in it, else the next time. */
+void ksched_wake_with(struct ksched_thread *t, int verdict)
 {
 	raw_spin_lock_irq(&t->lock);
+	t->verdict = verdict;
 	if (t->state == KSCHED_PARKED) {
 		t->state = KSCHED_LOOSE;
-		t->verdict = verdict;
 		wake_up_process(t->task);
 	}
 	raw_spin_unlock_irq(&t->lock);
@@ -163,15 +162,7 @@ int ksched_unpark(struct ksched_thread *t)
 {
 	if (!same_thread_group(t->task, current))
 		return -EPERM;
-	raw_spin_lock_irq(&t->lock);
-	if (t->state == KSCHED_PARKED) {
-		t->state = KSCHED_LOOSE;
-		t->verdict = -ECANCELED;
-		wake_up_process(t->task);
-	} else {
-		t->cancelled = true;
-	}
-	raw_spin_unlock_irq(&t->lock);
+	ksched_wake_with(t, -ECANCELED);
 	return 0;
 }
 
@@ -226,7 +217,7 @@ static void strip(struct ksched_thread *t)
 void ksched_release(struct ksched_thread *t)
 {
 	strip(t);
-	wake_with(t, -ENODEV);
+	ksched_wake_with(t, -ENODEV);
 }
 
 /* There is no IOKernel any more. Called with ksched_threads_lock held, ksched_claimed false. */

@@ -18,10 +18,11 @@ enum Feature : uint64_t {
   kFeaturePipes = 1u << 1,          // reserved: per-uthread data pipes (Hermes, section 3)
   kFeatureFlowInstall = 1u << 2,    // reserved: the runtime installs flows (active locality)
   kFeatureRestart = 1u << 3,        // reserved: the app re-attaches after the IOKernel went away
+  kFeatureKsched = 1u << 4,         // kthreads enrol with, and park through, the ksched module where they can
 };
 
 // What this version implements.
-inline constexpr uint64_t kFeatures = 0;
+inline constexpr uint64_t kFeatures = kFeatureKsched;
 
 // How packet data reaches the app.
 enum class Delivery : uint32_t {

@@ -13,7 +13,7 @@ namespace {
 void WriteHeader(abi::RegionHeader& header, const AppParams& params, size_t bytes) {
   header.version = abi::kAbiVersion;
   header.header_bytes = sizeof(header);
-  header.features = abi::kFeatures;
+  header.features = params.features;
   header.epoch = params.epoch;
   header.bytes = bytes;
   header.tsc_hz = params.tsc_hz;

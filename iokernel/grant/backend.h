@@ -1,7 +1,7 @@
 // backend.h - how a grant reaches a thread. The allocator decides; a backend carries it out.
 //
 // futex  (futex.h)   futex wake and sched_setaffinity; preempts by a signal. Works everywhere.
-// ksched (later)     a kernel module; wakes on exactly the granted core, preempts by IPI.
+// ksched (ksched.h)  a kernel module; wakes on exactly the granted core, preempts by interrupt.
 //
 // Wake, Interrupt and Evict are called from the dataplane loop. They are the one exception to "no system
 // call in the loop"; a backend counts what it spends. Enrol and Release are called from the control thread.
@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "policies/views.h"
 
@@ -46,6 +47,11 @@ class GrantBackend {
   virtual void Interrupt(AppId app, KthreadId kthread) = 0;          // after GrantIssuer::Cede
   virtual void Evict(AppId app, KthreadId kthread) = 0;              // it does not answer: push it off the core
 
+  // Feature bits (abi/version.h) that apps must know of to be granted cores this way.
+  [[nodiscard]] virtual uint64_t features() const { return 0; }
+  // Grants by latency as the kernel saw it, up to the instruction before user space: bucket n counts those of 2^n to
+  // 2^(n + 1) cycles. Empty: the kernel does not measure. Any thread.
+  [[nodiscard]] virtual std::vector<uint64_t> KernelLatency() const { return {}; }
   [[nodiscard]] const BackendCounters& counters() const { return counters_; }
 
  protected:

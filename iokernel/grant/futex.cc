@@ -13,6 +13,7 @@
 
 #include "iokernel/abi/cede_signal.h"
 #include "iokernel/abi/check.h"
+#include "iokernel/grant/threads.h"
 
 namespace sluice {
 
@@ -95,13 +96,7 @@ void FutexBackend::Enrol(AppId app, pid_t pid, std::span<const EnrolledThread> t
     } else {
       Refused(errno);
     }
-    // An earlier attachment may have ended in an eviction, so a latency-critical thread leaves SCHED_IDLE too.
-    const int wanted = priority == Priority::kBestEffort ? SCHED_IDLE : SCHED_OTHER;
-    const int policy = sched_getscheduler(threads[k].tid);
-    if (policy != wanted && (wanted == SCHED_IDLE || policy == SCHED_IDLE)) {
-      const sched_param param{};
-      if (sched_setscheduler(threads[k].tid, wanted, &param) != 0) Refused(errno);
-    }
+    Refused(ApplyPriority(threads[k].tid, priority));
   }
   apps_[app] = std::move(enrolled);
 }
@@ -128,7 +123,7 @@ bool FutexBackend::Alive(const Enrolled& enrolled, const Thread& thread) const {
 
 void FutexBackend::Refused(int error) {
   // ESRCH: it died a moment ago, and its detach is on the way.
-  if (error != ESRCH) Count(counters_.failures);
+  if (error != 0 && error != ESRCH) Count(counters_.failures);
 }
 
 void FutexBackend::Wake(AppId app, KthreadId kthread, CoreId core) {

@@ -1,9 +1,11 @@
 // threads.cc - thread ids against /proc.
 #include "iokernel/grant/threads.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 namespace sluice {
@@ -21,6 +23,15 @@ tl::expected<void, std::string> VerifyThreads(pid_t pid, std::span<const pid_t> 
     return tl::unexpected("thread id " + std::to_string(*twice) + " is named for two kthreads");
   }
   return {};
+}
+
+int ApplyPriority(pid_t tid, Priority priority) {
+  const int wanted = priority == Priority::kBestEffort ? SCHED_IDLE : SCHED_OTHER;
+  const int policy = sched_getscheduler(tid);
+  if (policy < 0) return errno;
+  if (policy == wanted || (wanted != SCHED_IDLE && policy != SCHED_IDLE)) return 0;
+  const sched_param param{};
+  return sched_setscheduler(tid, wanted, &param) == 0 ? 0 : errno;
 }
 
 }  // namespace sluice

@@ -36,6 +36,7 @@ void Kthread::Main() {
   errno_location_ = &errno;
   exceptions_ = reinterpret_cast<ExceptionState*>(__cxxabiv1::__cxa_get_globals());
   loop_.fiber.AdoptCurrentStack();
+  if (scheduler_.options.region.header().features & abi::kFeatureKsched) parker_.Enrol();
   // Release pairs with ThreadIds.
   tid_.store(gettid(), std::memory_order_release);
 

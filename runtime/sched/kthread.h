@@ -11,6 +11,7 @@
 
 #include "iokernel/abi/region.h"
 #include "runtime/io/region_view.h"
+#include "runtime/sched/parker.h"
 #include "runtime/sched/preempt.h"
 #include "runtime/sched/run_queue.h"
 #include "runtime/sched/stack_pool.h"
@@ -61,7 +62,7 @@ class alignas(64) Kthread {
   [[nodiscard]] pid_t tid() const { return tid_.load(std::memory_order_acquire); }
   // Asleep until a grant comes: to be woken when none will come.
   [[nodiscard]] bool sleeps() const { return sleeps_.load(std::memory_order_seq_cst); }
-  [[nodiscard]] std::atomic<uint32_t>& generation_word() { return io_.block->grant.generation; }
+  void WakeInVain() { parker_.Wake(io_.block->grant.generation); }
 
   // In the cede signal's handler, on whatever stack it interrupted.
   void OnCedeSignal();
@@ -124,6 +125,7 @@ class alignas(64) Kthread {
   std::atomic<uint32_t> rx_taken_{0};  // io_.rx.received(), written by whoever holds the flag
   std::atomic<pid_t> tid_{0};
   std::atomic<bool> sleeps_{false};
+  Parker parker_;
   TimerHeap timers_;
   RunQueue run_queue_;
 };

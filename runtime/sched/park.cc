@@ -1,9 +1,6 @@
 // park.cc - giving the core back: for want of work, because the IOKernel wants it, or for good.
 #include <immintrin.h>
-#include <linux/futex.h>
 #include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
@@ -15,11 +12,6 @@ namespace {
 
 constexpr uint64_t kUnmanagedSleepNs = 1'000'000;  // between two looks for something to steal
 constexpr int kFlagPatience = 1000;
-
-void FutexWait(const std::atomic<uint32_t>& word, uint32_t value, const timespec* timeout) {
-  // Not FUTEX_PRIVATE: the waker is another process.
-  syscall(SYS_futex, &word, FUTEX_WAIT, value, timeout, nullptr, 0);
-}
 
 }  // namespace
 
@@ -80,7 +72,9 @@ void Kthread::Park(uint32_t flags) {
 
 void Kthread::AwaitGrant() {
   const auto sleep = [this](const std::atomic<uint32_t>& word, uint32_t value) { return SleepForGrant(word, value); };
-  if (!io_.grant.AwaitGrant(sleep)) {
+  // The module's books change in its own call only: so that comes, even if the grant is here already.
+  const bool hope = !parker_.ByKsched() || sleep(io_.block->grant.generation, io_.grant.generation());
+  if (!hope || !io_.grant.AwaitGrant(sleep)) {
     managed_ = false;
     return;
   }
@@ -96,7 +90,7 @@ void Kthread::AwaitGrant() {
 bool Kthread::SleepForGrant(const std::atomic<uint32_t>& word, uint32_t value) {
   const auto in_vain = [this] { return scheduler_.gone.load() || scheduler_.stopping.load(); };
   sleeps_.store(true);
-  if (!in_vain()) FutexWait(word, value, nullptr);
+  if (!in_vain()) parker_.Sleep(word, value);
   sleeps_.store(false);
   return !in_vain();
 }

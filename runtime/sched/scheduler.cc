@@ -1,8 +1,6 @@
 // scheduler.cc - start and end, and what plain pthreads may do.
 #include "runtime/sched/scheduler.h"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,11 +25,6 @@ std::atomic<Scheduler*> the_scheduler{nullptr};
 std::atomic<GoneHook*> gone_hooks{nullptr};
 abi::TickRate the_rate;
 
-void FutexWake(const std::atomic<uint32_t>& word, int threads) {
-  // Not FUTEX_PRIVATE: the sleepers' word is shared with the IOKernel, and they wait for either.
-  syscall(SYS_futex, &word, FUTEX_WAKE, threads, nullptr, nullptr, 0);
-}
-
 // Until nobody sleeps for a grant. A sleeper may be on its way to sleep: so again and again.
 void WakeSleepers(const Scheduler& scheduler) {
   for (bool any = true; any;) {
@@ -39,7 +32,7 @@ void WakeSleepers(const Scheduler& scheduler) {
     for (const auto& kthread : scheduler.kthreads) {
       if (!kthread->sleeps()) continue;
       any = true;
-      FutexWake(kthread->generation_word(), 1);
+      kthread->WakeInVain();
     }
     if (any) nanosleep(&kRetry, nullptr);
   }

@@ -55,7 +55,7 @@ copy_program() {
 copy_libraries() {
   local guest=$1 library
   while read -r library; do
-    [[ -e $guest/$library ]] && continue
+    [[ -e $guest/$library || -L $guest/$library ]] && continue
     mkdir -p "$guest/$(dirname "$library")"
     cp -L "$library" "$guest/$library"
   done < <(ldd "$2" 2>/dev/null | sed -nE 's,^[^/]*(/[^ ]+) \(0x.*,\1,p')
@@ -65,13 +65,12 @@ copy_dpdk_drivers() {
   local guest=$1 driver path folder
   folder=$(find /usr/lib/x86_64-linux-gnu/dpdk -maxdepth 1 -name 'pmds-*' | head -1)
   mkdir -p "$guest/$folder"
+  # One file by two names, in the folder and where libraries look: loaded twice, DPDK panics.
   for driver in "${dpdk_drivers[@]}"; do
-    for path in "$folder/librte_$driver".so.*; do
-      cp -P "$path" "$guest/$folder/"
-      copy_libraries "$guest" "$path"
-      # Libraries look for drivers by name, too.
-      cp -L "$path" "$guest/usr/lib/x86_64-linux-gnu/${path##*/}"
-    done
+    path=$(find "$folder" -name "librte_$driver.so.*.*") # EAL looks for the full version, programs for the major
+    cp "$path" "$guest/$folder/"
+    ln -sf "$path" "$guest/usr/lib/x86_64-linux-gnu/$(basename "${path%.*}")"
+    copy_libraries "$guest" "$path"
   done
 }
 
@@ -93,8 +92,9 @@ make_image() {
   local image=$1 hugepages=$2 command=$3 guest=$work_dir/guest entry
   shift 3
   rm -rf -- "$guest"
-  mkdir -p "$guest"/{bin,proc,sys,dev,sluice,lib64,usr/lib/x86_64-linux-gnu}
+  mkdir -p "$guest"/{bin,proc,sys,dev,sluice,lib64,var,usr/lib/x86_64-linux-gnu}
   ln -s usr/lib "$guest/lib"
+  ln -s ../run "$guest/var/run"
   cp /bin/busybox "$guest/bin/busybox"
   "$guest/bin/busybox" --install -s "$guest/bin"
   find "$guest/bin" -type l -exec ln -sf busybox {} \;
@@ -102,7 +102,7 @@ make_image() {
   printf '%s\n' "$command" >"$guest/command"
   echo "hugepages=$hugepages" >"$guest/settings"
   copy_modules "$guest"
-  copy_dpdk_drivers "$guest"
+  copy_dpdk_drivers "$guest" # before the programs that bring the same ones as libraries
   copy_program "$guest" /usr/sbin/ethtool bin/ethtool
   for entry in "$@"; do
     local from=${entry%%:*} to=sluice/${entry##*/}

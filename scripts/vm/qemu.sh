@@ -14,7 +14,7 @@ guest_arguments() {
     -nodefaults -no-user-config -display none -no-reboot
     -kernel "$kernel" -initrd "$image"
     -append "console=ttyS0,115200 panic=-1 oops=panic intel_iommu=on iommu=pt random.trust_cpu=on quiet loglevel=6 ${kernel_arguments:-}"
-    -device intel-iommu,intremap=off
+    -device intel-iommu,intremap=on
     -serial "file:$work_dir/$name.console")
   ((icount == 0)) || arguments+=(-icount shift=0,sleep=off)
 }

@@ -10,8 +10,11 @@ using testing::HasSubstr;
 
 const FutexOptions kOptions{.core_cpus = {0}, .loop_cpu = 0, .thread_pidfds = true};
 
-TEST(MakeBackend, AutoTakesFutexAndSaysWhy) {
-  const auto chosen = MakeBackend("auto", kOptions);
+const FutexOptions kTwoSlotsOnACpu{.core_cpus = {0, 0}, .loop_cpu = 0, .thread_pidfds = true};
+
+// One kthread on a core at a time is what the module is for.
+TEST(MakeBackend, AutoTakesFutexForSlotsThatShareACpuAndSaysWhy) {
+  const auto chosen = MakeBackend("auto", kTwoSlotsOnACpu);
   ASSERT_TRUE(chosen.has_value());
   EXPECT_EQ(chosen->backend->name(), "futex");
   EXPECT_THAT(chosen->note, HasSubstr("ksched"));
@@ -25,7 +28,7 @@ TEST(MakeBackend, FutexIsTakenWithoutAWord) {
 }
 
 TEST(MakeBackend, WhatIsNotThereIsRefusedInASentence) {
-  EXPECT_EQ(MakeBackend("ksched", kOptions).error(), "grant backend ksched is not in this build; use auto or futex");
+  EXPECT_THAT(MakeBackend("ksched", kTwoSlotsOnACpu).error(), HasSubstr("a CPU for each core slot"));
   EXPECT_EQ(MakeBackend("futx", kOptions).error(), "unknown grant backend \"futx\"; known: auto, futex, ksched");
 }
 

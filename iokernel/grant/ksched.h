@@ -1,0 +1,53 @@
+// ksched.h - grants by the kernel module: see ksched/ksched_uapi.h for the contract, ksched/README.md for what happens
+// in every odd case.
+//
+//   Wake       writes the CPU's request line; a kick unless the CPU watches it. One system call at most, whatever moves
+//   Interrupt  a word in the same line and a kick: the module signals whoever holds the CPU by that grant
+//   Evict      the module takes the CPU away; the thread goes on under Linux, as SCHED_IDLE
+//
+// An app whose threads have not all enrolled (no /dev/ksched in its container) is served by futex: its kthreads then
+// share CPUs with others' as the futex backend lets them.
+//
+// Threads: as in backend.h.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "iokernel/grant/futex.h"
+#include "iokernel/grant/ksched_device.h"
+
+namespace sluice {
+
+class KschedBackend final : public GrantBackend {
+ public:
+  KschedBackend(std::unique_ptr<KschedDevice> device, const FutexOptions& options);
+
+  [[nodiscard]] std::string_view name() const override { return "ksched"; }
+  [[nodiscard]] uint64_t features() const override;
+  void Enrol(AppId app, pid_t pid, std::span<const EnrolledThread> threads, Priority priority) override;
+  void Release(AppId app) override;
+  void Wake(AppId app, KthreadId kthread, CoreId core) override;
+  void Interrupt(AppId app, KthreadId kthread) override;
+  void Evict(AppId app, KthreadId kthread) override;
+  [[nodiscard]] std::vector<uint64_t> KernelLatency() const override;
+
+ private:
+  struct Thread {
+    uint32_t handle = 0;
+    pid_t tid = 0;
+    uint32_t cpu = 0;         // of its last grant
+    uint32_t generation = 0;  // of its last grant, as the device numbers them
+  };
+  void Refused(int error);
+  // Null: the app is served by futex, or unknown.
+  Thread* Find(AppId app, KthreadId kthread);
+
+  std::unique_ptr<KschedDevice> device_;
+  FutexBackend futex_;
+  std::vector<uint16_t> core_cpus_;
+  std::array<std::vector<Thread>, kMaxApps> apps_;
+};
+
+}  // namespace sluice
