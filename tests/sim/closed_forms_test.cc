@@ -4,58 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "apps/simulator/engine/run.h"
+#include "tests/sim/plans.h"
 
 namespace sluice::sim {
 namespace {
-
-constexpr int kSeeds = 10;
-
-struct System {
-  std::string scheduler;
-  std::string service;
-  uint16_t cores = 1;
-  double load = 0.8;
-  uint32_t requests = 300'000;
-};
-
-RunPlan PlanOf(const System& system, uint64_t seed) {
-  AppPlan app;
-  app.service = ServiceTime::Parse(system.service).value();
-  app.load = system.load;
-  app.flows = 0;
-  RunPlan plan;
-  plan.cores = system.cores;
-  plan.scheduler = system.scheduler;
-  plan.requests = system.requests;
-  plan.seed = seed;
-  plan.apps = {app};
-  return plan;
-}
-
-RunResult Result(const RunPlan& plan) {
-  auto result = Simulate(plan);
-  EXPECT_TRUE(result) << result.error();
-  return std::move(*result);
-}
-
-const Recorder& Requests(const RunResult& result) { return result.ledger.recorders()[0]; }
-
-// What `figure` gives for each seed: the mean, and half the width of its 99 % interval (Student, 9 degrees of freedom).
-Interval OverSeeds(const std::function<double(uint64_t)>& figure) {
-  std::vector<double> figures;
-  double sum = 0, squares = 0;
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) figures.push_back(figure(seed));
-  for (const double f : figures) sum += f;
-  const double mean = sum / kSeeds;
-  for (const double f : figures) squares += (f - mean) * (f - mean);
-  return {mean, 3.2498 * std::sqrt(squares / (kSeeds - 1) / kSeeds)};
-}
 
 Interval WaitUs(const System& system) {
   return OverSeeds([&](uint64_t seed) { return Requests(Result(PlanOf(system, seed))).WaitUs().mean; });
@@ -66,12 +22,6 @@ Interval MeanUs(const System& system) {
 Interval PercentileUs(const System& system, double percent) {
   return OverSeeds(
       [&](uint64_t seed) { return PercentileNs(Requests(Result(PlanOf(system, seed))).histogram(), percent) / 1e3; });
-}
-
-// `widest`: an interval wider than that share of the theory would show nothing.
-void ExpectNear(const Interval& seen, double theory, double widest = 0.05) {
-  EXPECT_NEAR(seen.mean, theory, std::max(0.01 * theory, seen.half_width)) << "half width " << seen.half_width;
-  EXPECT_LT(seen.half_width, widest * theory) << "too few requests to tell";
 }
 
 // Erlang's C: the share of the customers of M/M/k that wait.
@@ -234,7 +184,7 @@ TEST(Laws, LittleAndUtilisationHoldExactly) {
       EXPECT_TRUE(ledger.all().in_system == ledger.sojourn_sum()) << scheduler << load;
       EXPECT_EQ(ledger.in_system(), 0u);
       const auto busy = static_cast<double>(ledger.all().BusyCoreTime());
-      const auto work = static_cast<double>(ledger.service_sum());
+      const auto work = static_cast<double>(ledger.all().work);
       // Evenly shared cores are not handed over at a whole picosecond.
       EXPECT_NEAR(busy, work, scheduler == "ps:0" ? 1e-6 * work : 0) << scheduler;
     }

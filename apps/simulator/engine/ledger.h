@@ -17,6 +17,7 @@ struct Totals {
   Time at = 0;
   unsigned __int128 in_system = 0;  // requests x time
   unsigned __int128 held = 0;       // cores held x time
+  unsigned __int128 work = 0;       // done: the service times of what is complete
   std::vector<Time> busy;           // by number of busy cores: how long
   uint64_t core_changed = 0;
 
@@ -32,21 +33,29 @@ class Ledger {
   Ledger(uint16_t cores, uint32_t requests, uint32_t warm_up, const std::vector<uint32_t>& flows_by_app)
       : requests_(requests), warm_up_(warm_up), recorders_(flows_by_app.size(), Recorder(requests, warm_up)) {
     now_.busy.resize(cores + size_t{1});
-    for (const uint32_t flows : flows_by_app) flow_core_.emplace_back(flows, kNoCore);
+    for (const uint32_t flows : flows_by_app) flow_last_.emplace_back(flows, kNoCore);
   }
 
-  // The measured window lasts from the arrival of the first request that counts to that of the last.
-  void Arrived(const Request& request) {
-    Advance(request.arrival);
+  // Noticed at `now`, at or after its arrival. The measured window lasts from the first request that counts to the
+  // last.
+  void Arrived(const Request& request, Time now) {
+    Advance(now);
+    now_.in_system += now - request.arrival;
     in_system_++;
     if (request.number == warm_up_) begin_ = now_;
     if (request.number + 1 == requests_) end_ = now_;
   }
-  // A core begins to work on a request, or on a part of it; `core` is where its flow is now.
-  void Started(const Request& request, uint16_t core, Time now) {
+  // The request goes to `where`, a core or a kthread.
+  void Steered(const Request& request, uint16_t where) {
+    std::vector<uint16_t>& last = flow_last_[request.app];
+    if (last.empty()) return;
+    now_.core_changed += last[request.flow] != where && last[request.flow] != kNoCore;
+    last[request.flow] = where;
+  }
+  // A core begins to work on a request, or on a part of it.
+  void Started(Time now) {
     Advance(now);
     busy_++;
-    Moved(request, core);
   }
   void Stopped(Time now) {
     Advance(now);
@@ -64,7 +73,7 @@ class Ledger {
     Advance(now);
     in_system_--;
     sojourn_ += now - request.arrival;
-    service_ += request.service;
+    now_.work += request.service;
     recorders_[request.app].Done(request, now);
   }
   // A request that never completes.
@@ -73,22 +82,14 @@ class Ledger {
     in_system_--;
     drops_++;
   }
-  // The flow is handled by `core` now. True if it was another one's before.
-  bool Moved(const Request& request, uint16_t core) {
-    std::vector<uint16_t>& cores = flow_core_[request.app];
-    if (cores.empty()) return false;
-    const bool changed = cores[request.flow] != core && cores[request.flow] != kNoCore;
-    cores[request.flow] = core;
-    now_.core_changed += changed;
-    return changed;
-  }
+  // Work that is nobody's request.
+  void Worked(Time work) { now_.work += work; }
 
   [[nodiscard]] const Totals& begin() const { return begin_; }
   [[nodiscard]] const Totals& end() const { return end_; }
   [[nodiscard]] const Totals& all() const { return now_; }
   [[nodiscard]] const std::vector<Recorder>& recorders() const { return recorders_; }
   [[nodiscard]] unsigned __int128 sojourn_sum() const { return sojourn_; }
-  [[nodiscard]] unsigned __int128 service_sum() const { return service_; }
   [[nodiscard]] uint64_t drops() const { return drops_; }
   [[nodiscard]] uint64_t in_system() const { return in_system_; }
 
@@ -105,10 +106,10 @@ class Ledger {
   uint64_t in_system_ = 0;
   uint32_t busy_ = 0, held_ = 0;
   uint64_t drops_ = 0;
-  unsigned __int128 sojourn_ = 0, service_ = 0;
+  unsigned __int128 sojourn_ = 0;
   Totals now_, begin_, end_;
   std::vector<Recorder> recorders_;               // by app
-  std::vector<std::vector<uint16_t>> flow_core_;  // by app and flow
+  std::vector<std::vector<uint16_t>> flow_last_;  // by app and flow: where the last request went
 };
 
 }  // namespace sluice::sim

@@ -7,57 +7,28 @@
 #include "apps/lib/parse.h"
 #include "apps/simulator/engine/event_queue.h"
 #include "apps/simulator/engine/fifo.h"
+#include "apps/simulator/engine/index_set.h"
 
 namespace sluice::sim {
 namespace {
-
-// A set of cores: find any member from a place on in a few instructions.
-class Cores {
- public:
-  explicit Cores(uint16_t count) : words_((count + 63u) / 64) {}
-
-  [[nodiscard]] bool empty() const { return size_ == 0; }
-  [[nodiscard]] bool Has(uint16_t core) const { return (words_[core / 64] >> (core % 64)) & 1; }
-  void Add(uint16_t core) {
-    words_[core / 64] |= uint64_t{1} << (core % 64);
-    size_++;
-  }
-  void Remove(uint16_t core) {
-    words_[core / 64] &= ~(uint64_t{1} << (core % 64));
-    size_--;
-  }
-  // The first member at or after `from`, going round. Precondition: not empty.
-  [[nodiscard]] uint16_t From(uint16_t from) const {
-    size_t at = from / 64;
-    uint64_t word = words_[at] & (~uint64_t{0} << (from % 64));
-    while (word == 0) {
-      at = at + 1 == words_.size() ? 0 : at + 1;
-      word = words_[at];
-    }
-    return static_cast<uint16_t>(at * 64 + static_cast<size_t>(std::countr_zero(word)));
-  }
-
- private:
-  std::vector<uint64_t> words_;
-  uint32_t size_ = 0;
-};
 
 // Cores that work on one request at a time, each until it is done.
 class Servers {
  public:
   Servers(uint16_t cores, Ledger& ledger) : working_on_(cores), idle_(cores), ledger_(ledger) {
-    for (uint16_t core = 0; core < cores; ++core) idle_.Add(core);
+    for (uint16_t core = 0; core < cores; ++core) idle_.Set(core, true);
   }
 
   [[nodiscard]] Time NextTime() const { return events_.NextTime(); }
   [[nodiscard]] uint16_t NextCore() const { return static_cast<uint16_t>(events_.Top().who); }
-  [[nodiscard]] Cores& idle() { return idle_; }
+  [[nodiscard]] IndexSet& idle() { return idle_; }
   [[nodiscard]] uint16_t count() const { return static_cast<uint16_t>(working_on_.size()); }
 
   void Start(uint16_t core, const Request& request, Time now) {
-    idle_.Remove(core);
+    idle_.Set(core, false);
     working_on_[core] = request;
-    ledger_.Started(request, core, now);
+    ledger_.Steered(request, core);
+    ledger_.Started(now);
     events_.Push({now + request.service, core, 0});
   }
   // The core whose time has come goes on with `next`.
@@ -65,14 +36,15 @@ class Servers {
     const uint16_t core = NextCore();
     const Time now = Finish(core);
     working_on_[core] = next;
-    ledger_.Started(next, core, now);
+    ledger_.Steered(next, core);
+    ledger_.Started(now);
     events_.ReplaceTop({now + next.service, core, 0});
   }
   void GoIdle() {
     const uint16_t core = NextCore();
     Finish(core);
     events_.Pop();
-    idle_.Add(core);
+    idle_.Set(core, true);
   }
 
  private:
@@ -84,7 +56,7 @@ class Servers {
   }
 
   std::vector<Request> working_on_;  // by core
-  Cores idle_;
+  IndexSet idle_;
   EventQueue events_;  // the end of each busy core's request
   Ledger& ledger_;
 };
@@ -131,7 +103,7 @@ class QueuePerCore {
     uint16_t core = Home(request);
     if (!servers_.idle().Has(core) && steals_at_once() && !servers_.idle().empty()) core = servers_.idle().From(core);
     if (servers_.idle().Has(core)) return servers_.Start(core, request, request.arrival);
-    if (queues_[core].empty()) waiting_.Add(core);
+    waiting_.Set(core, true);
     queues_[core].Push(request);
   }
   void Fire() {
@@ -168,14 +140,14 @@ class QueuePerCore {
   size_t Length(uint16_t core) { return queues_[core].size() + (servers_.idle().Has(core) ? 0 : 1); }
   Request TakeFrom(uint16_t core) {
     const Request request = queues_[core].Pop();
-    if (queues_[core].empty()) waiting_.Remove(core);
+    if (queues_[core].empty()) waiting_.Set(core, false);
     return request;
   }
 
   const ReferenceOptions options_;
   Servers servers_;
   std::vector<Fifo<Request>> queues_;
-  Cores waiting_;  // cores whose queue is not empty
+  IndexSet waiting_;  // cores whose queue is not empty
   Random random_;
   uint64_t salt_;
 };
@@ -184,7 +156,7 @@ class Sliced {
  public:
   Sliced(uint16_t cores, Time slice, Ledger& ledger)
       : slice_(slice), working_on_(cores), idle_(cores), ledger_(ledger) {
-    for (uint16_t core = 0; core < cores; ++core) idle_.Add(core);
+    for (uint16_t core = 0; core < cores; ++core) idle_.Set(core, true);
   }
 
   [[nodiscard]] Time NextTime() const { return events_.NextTime(); }
@@ -192,9 +164,10 @@ class Sliced {
     const Job job{request, request.service};
     if (idle_.empty()) return queue_.Push(job);
     const uint16_t core = idle_.From(0);
-    idle_.Remove(core);
+    idle_.Set(core, false);
     working_on_[core] = job;
-    ledger_.Started(request, core, request.arrival);
+    ledger_.Steered(request, core);
+    ledger_.Started(request.arrival);
     events_.Push({request.arrival + std::min(slice_, job.left), core, 0});
   }
   void Fire() {
@@ -208,7 +181,7 @@ class Sliced {
       ledger_.Done(job.request, now);
       if (queue_.empty()) {
         events_.Pop();
-        idle_.Add(core);
+        idle_.Set(core, true);
         return;
       }
     } else if (!queue_.empty()) {
@@ -217,7 +190,8 @@ class Sliced {
     }
     if (!queue_.empty()) {
       job = queue_.Pop();
-      ledger_.Started(job.request, core, now);
+      ledger_.Steered(job.request, core);
+      ledger_.Started(now);
     }
     events_.ReplaceTop({now + std::min(slice_, job.left), core, 0});
   }
@@ -229,7 +203,7 @@ class Sliced {
   };
   const Time slice_;
   std::vector<Job> working_on_;  // by core
-  Cores idle_;
+  IndexSet idle_;
   Fifo<Job> queue_;
   EventQueue events_;
   Ledger& ledger_;
@@ -300,7 +274,7 @@ uint64_t Drive(Scheduler scheduler, RequestStream& stream, Ledger& ledger) {
       scheduler.Fire();
     } else {
       const Request request = stream.Take();
-      ledger.Arrived(request);
+      ledger.Arrived(request, request.arrival);
       scheduler.Arrive(request);
     }
   }

@@ -18,7 +18,7 @@ RequestStream::RequestStream(std::vector<Load> loads, uint64_t requests, uint64_
                   .flows = Random(seed, stream + 2),
                   .next = 0};
     stream += 3;
-    source.next = source.load.arrivals.Next(source.arrivals);
+    source.next = source.load.none ? kNever : source.load.arrivals.Next(source.arrivals);
     sources_.push_back(std::move(source));
   }
   FindNext();

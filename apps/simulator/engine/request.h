@@ -25,6 +25,7 @@ struct Load {
   ArrivalProcess arrivals;  // its rate is set
   ServiceTime service;
   uint32_t flows = 0;  // 0: every request is of a flow of its own
+  bool none = false;   // an app that is sent nothing
 };
 
 // The requests of all apps in the order of their arrival. Which flow, how long and when are drawn from sequences of

@@ -41,6 +41,16 @@ Interval BatchMeans99(const std::vector<double>& batch_means) {
 Recorder::Recorder(uint32_t requests, uint32_t warm_up)
     : warm_up_(warm_up), counted_(requests - warm_up), batches_(kBatches) {}
 
+void Recorder::Merge(const Recorder& other) {
+  sojourn_ += other.sojourn_;
+  slowdown_ += other.slowdown_;
+  histogram_.Merge(other.histogram_);
+  for (size_t i = 0; i < batches_.size(); ++i) {
+    batches_[i].wait += other.batches_[i].wait;
+    batches_[i].count += other.batches_[i].count;
+  }
+}
+
 double Recorder::MeanUs() const {
   const uint64_t count = histogram_.Count();
   return count == 0 ? 0 : static_cast<double>(sojourn_) / static_cast<double>(count) / static_cast<double>(kUs);

@@ -39,6 +39,8 @@ class Recorder {
     if (request.service > 0) slowdown_ += static_cast<double>(sojourn) / static_cast<double>(request.service);
   }
 
+  void Merge(const Recorder& other);
+
   [[nodiscard]] const abi::Histogram& histogram() const { return histogram_; }  // ns
   [[nodiscard]] double MeanUs() const;
   [[nodiscard]] Interval WaitUs() const;  // sojourn less service

@@ -1,0 +1,78 @@
+#include "apps/simulator/engine/costs.h"
+
+#include <toml++/toml.h>
+
+#include <cstdio>
+#include <sstream>
+
+namespace sluice::sim {
+namespace {
+
+constexpr std::array<CostField, 17> kFields = {{{"steer_ns", &Costs::steer},
+                                                {"flow_lookup_ns", &Costs::flow_lookup},
+                                                {"flow_insert_ns", &Costs::flow_insert},
+                                                {"reply_ns", &Costs::reply},
+                                                {"pass_ns", &Costs::pass},
+                                                {"poll_ns", &Costs::poll},
+                                                {"grant_ns", &Costs::grant},
+                                                {"signal_ns", &Costs::signal},
+                                                {"ring_hop_ns", &Costs::ring_hop},
+                                                {"wake_ns", &Costs::wake},
+                                                {"preempt_ns", &Costs::preempt},
+                                                {"softirq_ns", &Costs::softirq},
+                                                {"start_ns", &Costs::start},
+                                                {"steal_ns", &Costs::steal},
+                                                {"slice_ns", &Costs::slice},
+                                                {"cold_core_ns", &Costs::cold_core},
+                                                {"cold_flow_ns", &Costs::cold_flow}}};
+
+}  // namespace
+
+const std::array<CostField, 17>& CostFields() { return kFields; }
+
+Costs Costs::None() {
+  Costs none;
+  for (const CostField& field : kFields) none.*field.member = 0;
+  return none;
+}
+
+tl::expected<Costs, std::string> ReadCosts(const std::string& path) {
+  Costs costs;
+  try {
+    const toml::table table = toml::parse_file(path);
+    for (const auto& [key, node] : table) {
+      const CostField* field = nullptr;
+      for (const CostField& known : kFields) {
+        if (known.name == key.str()) field = &known;
+      }
+      if (field == nullptr) {
+        std::string names;
+        for (const CostField& known : kFields) names.append(names.empty() ? "" : ", ").append(known.name);
+        return tl::unexpected(path + ": there is no cost \"" + std::string(key.str()) + "\", only " + names);
+      }
+      const auto ns = node.value<double>();
+      if (!ns || *ns < 0 || *ns > 1e9) {
+        return tl::unexpected(path + ": " + std::string(key.str()) + " is not a number of nanoseconds from 0 to 1e9");
+      }
+      costs.*field->member = static_cast<Time>(*ns * static_cast<double>(kNs) + 0.5);
+    }
+  } catch (const toml::parse_error& error) {
+    std::ostringstream text;
+    text << path << ":" << error.source().begin.line << ": " << error.description();
+    return tl::unexpected(text.str());
+  }
+  return costs;
+}
+
+std::string CostsToml(const Costs& costs, std::string_view heading) {
+  std::string text = "# " + std::string(heading) + "\n";
+  for (const CostField& field : kFields) {
+    char line[64];
+    std::snprintf(line, sizeof line, "%s = %.1f\n", std::string(field.name).c_str(),
+                  static_cast<double>(costs.*field.member) / static_cast<double>(kNs));
+    text += line;
+  }
+  return text;
+}
+
+}  // namespace sluice::sim

@@ -1,0 +1,159 @@
+// The model of the machine: the real allocator and policies, where theory or reason says what must come out.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "apps/simulator/engine/report.h"
+#include "tests/lib/eal.h"
+#include "tests/sim/plans.h"
+
+namespace sluice::sim {
+namespace {
+
+RunPlan WithoutCosts(const System& system, uint64_t seed) {
+  RunPlan plan = PlanOf(system, seed);
+  plan.costs = Costs::None();
+  return plan;
+}
+
+// Kthreads that never park and steal at no cost are one queue for all cores.
+TEST(Machine, WithoutCostsItIsTheCentralQueue) {
+  const auto wait = [](const char* service) {
+    return OverSeeds([&](uint64_t seed) {
+      RunPlan plan = WithoutCosts({"sluice", service, 16, 0.8, 300'000}, seed);
+      plan.idle_spin = kSecond;
+      plan.apps[0].guaranteed = 16;
+      return Requests(Result(plan)).WaitUs().mean;
+    });
+  };
+  ExpectNear(wait("exp:1us"), 0.0953, 0.1);
+}
+
+// M/G/1 with set-up D, the park and the wake of the only core:
+// E[Wq] = lambda E[S^2] / (2 (1 - rho)) + (2 E[D] + lambda E[D^2]) / (2 (1 + lambda E[D])).
+TEST(Machine, WakingTheOnlyCoreCostsItsSetUp) {
+  for (const Time wake : {5 * kUs, 30 * kUs}) {
+    for (const double rho : {0.3, 0.7}) {
+      const Interval wait = OverSeeds([&](uint64_t seed) {
+        RunPlan plan = WithoutCosts({"sluice", "exp:10us", 1, rho, 60'000}, seed);
+        plan.costs.wake = wake;
+        plan.idle_spin = 0;
+        plan.interval = 400 * kNs;  // until the park is seen
+        return Requests(Result(plan)).WaitUs().mean;
+      });
+      const double lambda = rho / 10, d = ToUs(wake);
+      ExpectNear(wait, lambda * 200 / (2 * (1 - rho)) + (2 * d + lambda * d * d) / (2 * (1 + lambda * d)));
+    }
+  }
+}
+
+TEST(Machine, LittleAndUtilisationHoldExactly) {
+  sluice::testing::StartEal();
+  for (const std::string steering : {"rss", "round-robin", "flow-affinity"}) {
+    for (const std::string slice : {"0", "5us"}) {
+      RunPlan plan = PlanOf({"sluice", "lognormal:5us:3", 8, 0.7, 50'000}, 3);
+      plan.steering = steering;
+      plan.apps[0].flows = 500;
+      plan.apps[0].slice = *ParseTime(slice);
+      const RunResult result = Result(plan);
+      const Ledger& ledger = result.ledger;
+      EXPECT_EQ(ledger.in_system(), 0u);
+      EXPECT_EQ(ledger.drops(), 0u);
+      EXPECT_TRUE(ledger.all().in_system == ledger.sojourn_sum()) << steering;
+      // Costs come on top of the work, and a core is held while it works.
+      EXPECT_TRUE(ledger.all().BusyCoreTime() >= ledger.all().work);
+      EXPECT_TRUE(ledger.all().held >= ledger.all().BusyCoreTime());
+    }
+  }
+}
+
+TEST(Machine, NothingBeatsTheCentralQueueAtEqualWork) {
+  for (const std::string service : {"exp:10us", "const:10us", "bimodal:0.9:1us:20us"}) {
+    const auto mean = [&](const char* scheduler) {
+      return Requests(Result(PlanOf({scheduler, service, 8, 0.7, 100'000}, 1))).MeanUs();
+    };
+    EXPECT_GT(mean("sluice"), mean("c-fcfs")) << service;
+  }
+}
+
+// Parked cores cost nothing: few are used at low load, and each wait for one shows.
+TEST(Machine, UsesAsManyCoresAsTheLoadNeeds) {
+  double before = 0;
+  for (const double load : {0.1, 0.4, 0.8}) {
+    const RunResult result = Result(PlanOf({"sluice", "exp:10us", 16, load, 100'000}, 1));
+    const Totals& all = result.ledger.all();
+    const double used = static_cast<double>(all.held) / static_cast<double>(all.at);
+    EXPECT_GE(used, 16 * load * 0.99);
+    EXPECT_LT(used, 16 * load + 4);
+    EXPECT_GT(used, before);
+    before = used;
+  }
+}
+
+// A batch app takes what is left, and gives it up within the preemption bound.
+TEST(Machine, BatchWorkFillsTheRestAndYields) {
+  RunPlan plan = PlanOf({"sluice", "exp:10us", 8, 0.4, 100'000}, 1);
+  const double alone = PercentileNs(Requests(Result(plan)).histogram(), 99);
+  AppPlan batch;
+  batch.name = "batch";
+  batch.gets_requests = false;
+  batch.flows = 0;
+  batch.priority = Priority::kBestEffort;
+  batch.batch_threads = 16;
+  batch.batch_unit = 100 * kUs;
+  plan.apps.push_back(batch);
+  const RunResult result = Result(plan);
+  const Totals& all = result.ledger.all();
+  EXPECT_GT(static_cast<double>(all.held), 0.97 * 8 * static_cast<double>(all.at));
+  EXPECT_GT(static_cast<double>(all.work), 0.7 * 8 * static_cast<double>(all.at));
+  EXPECT_GT(result.machine.batch_units, 0u);
+  EXPECT_GT(result.machine.signals, 0u);
+  // The grace period, the signal and the wake, a few times over; far less than a unit of batch work.
+  EXPECT_LT(PercentileNs(Requests(result).histogram(), 99), alone + 80e3);
+}
+
+TEST(Machine, SlicesKeepShortRequestsFromWaitingForLongOnes) {
+  const auto p99 = [](Time slice) {
+    RunPlan plan = PlanOf({"sluice", "bimodal:0.995:0.5us:500us", 4, 0.6, 300'000}, 1);
+    plan.apps[0].guaranteed = 4;
+    plan.apps[0].slice = slice;
+    return PercentileNs(Requests(Result(plan)).histogram(), 99);
+  };
+  EXPECT_LT(p99(5 * kUs), p99(0) / 2);
+}
+
+TEST(Machine, ARingThatIsFullDropsAndCounts) {
+  RunPlan plan = PlanOf({"sluice", "const:100us", 2, 50, 20'000}, 1);
+  plan.rx_slots = 4;
+  const RunResult result = Result(plan);
+  EXPECT_GT(result.ledger.drops(), 0u);
+  EXPECT_EQ(result.ledger.in_system(), 0u);
+}
+
+TEST(Machine, OneDispatcherCapsAtOneOverItsCostPerPacket) {
+  RunPlan plan = PlanOf({"sluice", "const:1us", 64, 0.5, 300'000}, 1);
+  plan.costs.steer = 200 * kNs;
+  plan.costs.reply = plan.costs.pass = plan.costs.poll = 0;
+  plan.apps[0].rate = 20e6;
+  const double rate = 300'000 / ToSeconds(Result(plan).machine.end);
+  EXPECT_LT(rate, 5e6);
+  EXPECT_GT(rate, 4.5e6);
+}
+
+TEST(Machine, TheSameSeedGivesTheSameBytes) {
+  sluice::testing::StartEal();
+  for (const std::string scheduler : {"sluice", "c-fcfs", "steal", "ps:5us"}) {
+    RunPlan plan = PlanOf({scheduler, "lognormal:2us:2", 16, 0.5, 50'000}, 42);
+    plan.steering = "flow-affinity";
+    plan.apps[0].flows = 1000;
+    const auto bytes = [&] {
+      RunResult result = Result(plan);
+      result.wall_seconds = 0;
+      return ReportJson(plan, result);
+    };
+    EXPECT_EQ(bytes(), bytes());
+  }
+}
+
+}  // namespace
+}  // namespace sluice::sim
