@@ -34,8 +34,9 @@ class CedeBySignal : public testing::Test {
 
 TEST_F(CedeBySignal, InterruptsAUthreadThatNeverGivesWay) {
   runtime_.Run([&] {
+    // While the other kthread looks for work it may take this uthread over.
+    while (!runtime_.iokernel().Parked(1 - KthreadIndex())) Yield();
     const uint32_t home = KthreadIndex();
-    while (!runtime_.iokernel().Parked(1 - home)) Yield();
     std::atomic<uint32_t> other_ran_on{~0u};
     Thread other([&] {
       other_ran_on = KthreadIndex();
