@@ -39,6 +39,7 @@ TEST_F(CedeBySignal, InterruptsAUthreadThatNeverGivesWay) {
     const uint32_t home = KthreadIndex();
     std::atomic<uint32_t> other_ran_on{~0u};
     Thread other([&] {
+      while (!runtime_.iokernel().Parked(home)) Yield();
       other_ran_on = KthreadIndex();
       runtime_.iokernel().GrantOnly();  // and now both again
     });
