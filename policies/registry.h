@@ -21,6 +21,8 @@
 #include "policies/pick/lru.h"
 #include "policies/pick/memoized.h"
 #include "policies/pick/scan.h"
+#include "policies/placement/numa.h"
+#include "policies/placement/sibling_aware.h"
 #include "policies/placement/simple.h"
 #include "policies/steering/flow_affinity.h"
 #include "policies/steering/flow_affinity_hybrid.h"
@@ -38,7 +40,7 @@ struct PolicyTypes {};
 using SteeringPolicies = PolicyTypes<Rss, RoundRobin, FlowTable, FlowAffinity, FlowAffinityHybrid>;
 using PickPolicies = PolicyTypes<MemoizedPick, ScanPick, LruPick>;
 using CongestionPolicies = PolicyTypes<StandingQueue, DelayCongestion, UtilizationCongestion, PriorityHeap>;
-using PlacementPolicies = PolicyTypes<SimplePlacement>;
+using PlacementPolicies = PolicyTypes<SimplePlacement, SiblingAwarePlacement, NumaPlacement>;
 
 namespace detail {
 template <class List>

@@ -73,17 +73,26 @@ enum class Congestion : uint8_t {
   kGiveUp,   // could do with one core less
 };
 
+// A core slot as it was described at the start.
+struct CoreSpec {
+  uint16_t cpu = 0;
+  uint16_t node = 0;         // NUMA node
+  CoreId sibling = kNoCore;  // the other hyperthread of the same physical core, if managed
+};
+
 // One core and one app, as placement sees them.
 struct CoreView {
   AppId owner = kNoApp;  // the app whose kthread has it
   KthreadId kthread = kNoKthread;
   AppId promised = kNoApp;  // being taken back for this app
   bool ceding = false;
-  CoreId sibling = kNoCore;  // the other hyperthread of the same physical core, if managed
-  uint16_t node = 0;         // NUMA node
+  CoreId sibling = kNoCore;
+  uint16_t node = 0;
   uint16_t cpu = 0;
   AppId last_owner = kNoApp;
   Ticks owned_since = 0;
+  CoreId older = kNoCore;  // of AppCores::held: the one granted before this one,
+  CoreId newer = kNoCore;  // and after it
 };
 
 struct ShareView {
@@ -96,10 +105,23 @@ struct ShareView {
   const CoreSet* wanted = nullptr;  // Hints::wanted of its steering policy
 };
 
+// The cores of one app.
+struct AppCores {
+  CoreSet held;             // that it has, and that are not changing hands: neither ceding nor promised
+  CoreSet last;             // that it had last (and has again, perhaps)
+  CoreSet beside;           // whose sibling it has
+  CoreId newest = kNoCore;  // of held: the one granted last; CoreView::older leads to the others
+};
+
 struct MachineView {
-  std::span<const CoreView> cores;  // by CoreId
-  std::span<const ShareView> apps;  // by AppId
-  uint16_t nic_node = 0;
+  std::span<const CoreView> cores;                   // by CoreId
+  std::span<const ShareView> apps;                   // by AppId
+  std::span<const AppId> attached;                   // in no order
+  std::span<const AppCores> app_cores;               // by AppId
+  const CoreSet* idle = nullptr;                     // that nobody has and that are promised to nobody
+  const CoreSet* near_nic = nullptr;                 // on the NIC's NUMA node
+  const CoreSet* beside_latency_critical = nullptr;  // whose sibling such an app has
+  const CoreSet* beside_best_effort = nullptr;
 };
 
 // A placement decision. core == kNoCore: there is none to give. preempt: its owner must cede it first.

@@ -12,8 +12,7 @@ AllocatorPolicies PoliciesByName(const AllocatorOptions& options) {
   return {
       .pick = [name = options.pick](uint16_t kthreads,
                                     std::span<const CoreId> sibling) { return MakePick(name, kthreads, sibling); },
-      .congestion =
-          MakeCongestion(options.congestion, {.interval = options.interval, .rate = options.rate}),
+      .congestion = MakeCongestion(options.congestion, {.interval = options.interval, .rate = options.rate}),
       .placement = MakePlacement(options.placement),
   };
 }
@@ -24,15 +23,14 @@ void BrainAppDeleter::operator()(BrainApp* app) const { delete app; }
 
 Allocator::Impl::Impl(const AllocatorOptions& opts, AllocatorPolicies made, GrantBackend& grant_backend,
                       AllocatorHost& allocator_host)
-    : options(opts), policies(std::move(made)), backend(grant_backend), host(allocator_host), shares(kMaxApps) {
-  SLUICE_CHECK(!options.cores.empty() && options.cores.size() <= kMaxCores, "core slots outside the bounds of views.h");
+    : options(opts),
+      policies(std::move(made)),
+      backend(grant_backend),
+      host(allocator_host),
+      machine(options.cores, options.nic_node) {
   SLUICE_CHECK(options.grants_per_pass > 0, "a pass that may grant nothing");
   const size_t slots = options.cores.size();
-  for (const CoreSpec& spec : options.cores) {
-    SLUICE_CHECK(spec.sibling == kNoCore || spec.sibling < slots, "a sibling that is no core slot");
-    cores.push_back({.sibling = spec.sibling, .node = spec.node, .cpu = spec.cpu});
-    sibling.push_back(spec.sibling);
-  }
+  for (const CoreSpec& spec : options.cores) sibling.push_back(spec.sibling);
   // A core slot carries one kthread, so no list of kthreads that have one is longer than the slots.
   order.reserve(slots);
   signals.resize(slots);
@@ -45,7 +43,6 @@ Allocator::Impl::Impl(const AllocatorOptions& opts, AllocatorPolicies made, Gran
   sleeping.reserve(kMaxApps);
   wanting.reserve(kMaxApps);
   candidates.reserve(kMaxApps);
-  idle_cores = static_cast<uint16_t>(slots);
   grants_left = options.grants_per_pass;
 }
 
@@ -66,7 +63,7 @@ std::string Allocator::CheckAdmission(uint16_t guaranteed, uint16_t kthreads) co
     return text(guaranteed) + " guaranteed cores were asked for with only " + text(kthreads) +
            " kthreads to run on them";
   }
-  const size_t slots = impl_->cores.size();
+  const size_t slots = impl_->options.cores.size();
   const size_t given = impl_->guaranteed_sum.load(std::memory_order_relaxed);
   if (given + guaranteed > slots) {
     return text(guaranteed) + " guaranteed cores were asked for, but " + text(given) + " of " + text(slots) +
@@ -81,7 +78,7 @@ BrainAppPtr Allocator::Prepare(const AppSpec& spec, const AppMemory& memory) con
                "an app outside the bounds of views.h");
   SLUICE_CHECK(memory.line != nullptr && memory.kthreads.size() == spec.kthreads,
                "an app's memory that does not fit its kthreads");
-  return BrainAppPtr(new BrainApp(spec, memory, static_cast<uint16_t>(impl_->cores.size()),
+  return BrainAppPtr(new BrainApp(spec, memory, static_cast<uint16_t>(impl_->options.cores.size()),
                                   impl_->policies.pick(spec.kthreads, impl_->sibling)));
 }
 
@@ -101,8 +98,8 @@ void Allocator::Urgent(Ticks now) {
 Recorder& Allocator::recorder() { return impl_->recorder; }
 const AllocatorOptions& Allocator::options() const { return impl_->options; }
 
-std::span<const CoreView> Allocator::cores() const { return impl_->cores; }
-const ShareView& Allocator::share(AppId app) const { return impl_->shares[app]; }
+std::span<const CoreView> Allocator::cores() const { return impl_->machine.view().cores; }
+const ShareView& Allocator::share(AppId app) const { return impl_->Share(app); }
 const AllocatorCounters& Allocator::counters() const { return impl_->counters; }
 const AppGrantCounters& Allocator::app_counters(AppId app) const { return impl_->apps[app]->counters; }
 uint64_t Allocator::grants(AppId app, KthreadId kthread) const { return impl_->apps[app]->kthreads[kthread].grants; }
@@ -111,13 +108,12 @@ void Allocator::Impl::Attach(BrainAppPtr made) {
   const AppSpec& spec = made->spec;
   SLUICE_CHECK(apps[spec.id] == nullptr, "an app id that is attached already");
   const uint32_t sum = guaranteed_sum.load(std::memory_order_relaxed) + spec.guaranteed;
-  SLUICE_CHECK(sum <= cores.size() && spec.guaranteed <= spec.kthreads, "attached without admission");
+  SLUICE_CHECK(sum <= options.cores.size() && spec.guaranteed <= spec.kthreads, "attached without admission");
   guaranteed_sum.store(sum, std::memory_order_relaxed);
-  shares[spec.id] = {.attached = true,
-                     .guaranteed = spec.guaranteed,
-                     .max = spec.kthreads,
-                     .priority = spec.priority,
-                     .wanted = spec.hints != nullptr ? &spec.hints->wanted : nullptr};
+  machine.Attach(spec.id, {.guaranteed = spec.guaranteed,
+                           .max = spec.kthreads,
+                           .priority = spec.priority,
+                           .wanted = spec.hints != nullptr ? &spec.hints->wanted : nullptr});
   policies.congestion->Attach(spec.id, spec.kthreads);
   attached.push_back(spec.id);
   BrainApp& app = *made;
@@ -139,19 +135,7 @@ BrainAppPtr Allocator::Impl::Detach(AppId id) {
       backend.Evict(id, k);
     }
   }
-  for (CoreId core = 0; core < cores.size(); core++) {
-    if (cores[core].promised == id) DropPromise(core);
-    if (cores[core].owner != id) continue;
-    if (cores[core].promised != kNoApp) DropPromise(core);
-    cores[core].owner = kNoApp;
-    cores[core].kthread = kNoKthread;
-    cores[core].ceding = false;
-    idle_cores++;
-  }
-  // The id may be another app's next.
-  for (CoreView& core : cores) {
-    if (core.last_owner == id) core.last_owner = kNoApp;
-  }
+  machine.Detach(id);
   std::erase_if(ceding, [&](const Ceding& c) { return c.app == &app; });
   std::erase(wanting, &app);
   std::erase(attached, id);
@@ -163,7 +147,6 @@ BrainAppPtr Allocator::Impl::Detach(AppId id) {
   order_stale = true;
   policies.congestion->Detach(id);
   guaranteed_sum.store(guaranteed_sum.load(std::memory_order_relaxed) - app.spec.guaranteed, std::memory_order_relaxed);
-  shares[id] = {};
   return std::move(apps[id]);
 }
 

@@ -42,12 +42,6 @@ struct BrainAppDeleter {
 };
 using BrainAppPtr = std::unique_ptr<BrainApp, BrainAppDeleter>;
 
-struct CoreSpec {
-  uint16_t cpu = 0;
-  uint16_t node = 0;
-  CoreId sibling = kNoCore;
-};
-
 struct AllocatorOptions {
   std::vector<CoreSpec> cores;  // by CoreId
   uint16_t nic_node = 0;

@@ -23,6 +23,7 @@
 #include "iokernel/brain/app_state.h"
 #include "iokernel/brain/recorder.h"
 #include "iokernel/brain/timer_wheel.h"
+#include "policies/machine.h"
 #include "policies/registry.h"
 
 namespace sluice {
@@ -103,8 +104,6 @@ struct Allocator::Impl {
   [[nodiscard]] bool WantsCore(const BrainApp& app, uint16_t coming) const;
   [[nodiscard]] bool MayHaveAnother(const BrainApp& app) const;
   void TryAddCore(BrainApp& app, Ticks now);
-  void Promise(BrainApp& app, CoreId core);
-  void DropPromise(CoreId core);
   void FreeCore(CoreId core, Ticks now);
   [[nodiscard]] KthreadId ChooseKthread(BrainApp& app, CoreId core);
   void Refused(BrainApp& app, Ticks now);
@@ -126,13 +125,12 @@ struct Allocator::Impl {
     return kNoCore;
   }
 
-  [[nodiscard]] ShareView& Share(const BrainApp& app) { return shares[app.spec.id]; }
-  [[nodiscard]] const ShareView& Share(const BrainApp& app) const { return shares[app.spec.id]; }
-  void SetHeld(BrainApp& app, int change) {
-    ShareView& share = Share(app);
-    share.held = static_cast<uint16_t>(share.held + change);
-    app.counters.held.Set(share.held);
-    if (share.held == 0) app.congested = false;  // nobody is left of whom it was said
+  [[nodiscard]] const CoreView& Core(CoreId core) const { return machine.view().cores[core]; }
+  [[nodiscard]] const ShareView& Share(AppId app) const { return machine.view().apps[app]; }
+  [[nodiscard]] const ShareView& Share(const BrainApp& app) const { return Share(app.spec.id); }
+  void HeldChanged(BrainApp& app) {
+    app.counters.held.Set(Share(app).held);
+    if (Share(app).held == 0) app.congested = false;  // nobody is left of whom it was said
   }
   static Ticks Since(Ticks then, Ticks now) { return now > then ? now - then : 0; }
 
@@ -141,9 +139,8 @@ struct Allocator::Impl {
   GrantBackend& backend;
   AllocatorHost& host;
 
-  std::vector<CoreView> cores;
+  Machine machine;              // who has which core
   std::vector<CoreId> sibling;  // by CoreId, for the pick policies
-  std::vector<ShareView> shares;
   std::array<BrainAppPtr, kMaxApps> apps;
   std::vector<AppId> attached;
   std::vector<BrainApp*> running;  // apps of which some kthread has a core
@@ -163,7 +160,6 @@ struct Allocator::Impl {
   uint32_t poll_turn = 0;    // whose samples are recorded first
   Ticks last_now = 0;        // of the latest call
   uint32_t grants_left = 0;  // in this pass
-  uint16_t idle_cores = 0;
   bool in_pass = false;
   AllocatorCounters counters;
   Recorder recorder;

@@ -8,14 +8,14 @@ namespace sluice {
 void Allocator::Impl::Cede(BrainApp& app, KthreadId k, AppId heir, Ticks now) {
   BrainKthread& kthread = app.kthreads[k];
   kthread.issuer.Cede();
-  cores[app.views[k].core].ceding = true;
+  machine.Cede(app.views[k].core);
   Log(record::RecordType::kCede, app.spec.id, now, record::RecordCede{{}, k, app.views[k].core, heir, 0});
   ceding.push_back({.app = &app, .kthread = k, .since = now, .signalled = 0, .signals = 0});
   if (kthread.starting) {
     kthread.starting = false;
     app.starting--;
   }
-  SetHeld(app, -1);
+  HeldChanged(app);
   counters.cedes.Add();
   app.counters.cedes.Add();
   RemoveActive(app, k);

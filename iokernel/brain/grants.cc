@@ -25,15 +25,16 @@ void Allocator::Impl::TryAddCore(BrainApp& app, Ticks now) {
   const ShareView& share = Share(app);
   if (!WantsCore(app, share.pending)) {
     // What was promised may be long in coming. An idle core is here: it replaces the promise.
-    if (share.pending == 0 || idle_cores == 0 || !WantsCore(app, 0)) return;
-    DropPromise(ClaimCeding([&](CoreId core) { return cores[core].promised == app.spec.id; }));
+    if (share.pending == 0 || machine.idle_cores() == 0 || !WantsCore(app, 0)) return;
+    machine.DropPromise(ClaimCeding([&](CoreId core) { return Core(core).promised == app.spec.id; }));
   }
   if (!MayHaveAnother(app)) return;
 
-  const PlacementChoice choice = policies.placement->Choose({cores, shares, options.nic_node}, app.spec.id);
-  SLUICE_CHECK(choice.core == kNoCore || choice.core < cores.size(), "placement chose a core that does not exist");
+  const PlacementChoice choice = policies.placement->Choose(machine.view(), app.spec.id);
+  SLUICE_CHECK(choice.core == kNoCore || choice.core < options.cores.size(),
+               "placement chose a core that does not exist");
   if (choice.core != kNoCore && !choice.preempt) {
-    SLUICE_CHECK(cores[choice.core].owner == kNoApp, "placement called a core idle that has an owner");
+    SLUICE_CHECK(Core(choice.core).owner == kNoApp, "placement called a core idle that has an owner");
     if (grants_left == 0) {
       counters.deferred.Add();
       return Refused(app, now);
@@ -42,23 +43,23 @@ void Allocator::Impl::TryAddCore(BrainApp& app, Ticks now) {
   }
   // A core that comes back anyway is better than one more to be taken; and one on its way to an app that is
   // not owed it is the last resort of an app that is.
-  CoreId core = ClaimCeding([&](CoreId c) { return cores[c].promised == kNoApp; });
+  CoreId core = ClaimCeding([&](CoreId c) { return Core(c).promised == kNoApp; });
   if (core == kNoCore && choice.core == kNoCore && share.held + share.pending < share.guaranteed) {
     core = ClaimCeding([&](CoreId c) {
-      const ShareView& other = shares[cores[c].promised];
-      return cores[c].promised != app.spec.id && other.held + other.pending > other.guaranteed;
+      const ShareView& other = Share(Core(c).promised);
+      return Core(c).promised != app.spec.id && other.held + other.pending > other.guaranteed;
     });
-    if (core != kNoCore) DropPromise(core);
+    if (core != kNoCore) machine.DropPromise(core);
   }
   if (core != kNoCore) {
-    Promise(app, core);
+    machine.Promise(core, app.spec.id);
     return;
   }
   if (choice.core == kNoCore) return Refused(app, now);
-  const CoreView& taken = cores[choice.core];
+  const CoreView& taken = Core(choice.core);
   SLUICE_CHECK(taken.owner != kNoApp && taken.owner != app.spec.id && !taken.ceding,
                "placement would take a core that nobody else has");
-  Promise(app, choice.core);
+  machine.Promise(choice.core, app.spec.id);
   Cede(*apps[taken.owner], taken.kthread, app.spec.id, now);
 }
 
@@ -73,27 +74,12 @@ void Allocator::Impl::Refused(BrainApp& app, Ticks now) {
 // ---------------------------------------------------------------------------------------------------
 // Which core.
 
-void Allocator::Impl::Promise(BrainApp& app, CoreId core) {
-  cores[core].promised = app.spec.id;
-  Share(app).pending++;
-}
-
-void Allocator::Impl::DropPromise(CoreId core) {
-  shares[cores[core].promised].pending--;
-  cores[core].promised = kNoApp;
-}
-
 // The kthread that had it has parked, or was evicted.
 void Allocator::Impl::FreeCore(CoreId core, Ticks now) {
-  CoreView& freed = cores[core];
-  freed.last_owner = freed.owner;
-  freed.owner = kNoApp;
-  freed.kthread = kNoKthread;
-  freed.ceding = false;
-  idle_cores++;
-  if (freed.promised == kNoApp) return;
-  BrainApp& heir = *apps[freed.promised];
-  DropPromise(core);
+  machine.Free(core);
+  if (Core(core).promised == kNoApp) return;
+  BrainApp& heir = *apps[Core(core).promised];
+  machine.DropPromise(core);
   if (WantsCore(heir, Share(heir).pending) && MayHaveAnother(heir)) Grant(heir, core, true, now);
 }
 
@@ -113,9 +99,9 @@ void Allocator::Impl::Grant(BrainApp& app, CoreId core, bool promised, Ticks now
   const KthreadId k = ChooseKthread(app, core);
   BrainKthread& kthread = app.kthreads[k];
   KthreadView& view = app.views[k];
-  SLUICE_CHECK(view.parked && cores[core].owner == kNoApp, "a grant of what is not free");
+  SLUICE_CHECK(view.parked && Core(core).owner == kNoApp, "a grant of what is not free");
   if (grants_left > 0) grants_left--;
-  kthread.issuer.Grant(core, cores[core].cpu);
+  kthread.issuer.Grant(core, Core(core).cpu);
   backend.Wake(app.spec.id, k, core);
   using record::Cause;
   const Cause cause = kthread.waits ? kthread.work : app.kicked ? Cause::kKick : Cause::kCongestion;
@@ -126,11 +112,8 @@ void Allocator::Impl::Grant(BrainApp& app, CoreId core, bool promised, Ticks now
   kthread.grants.Add();
   app.counters.grants.Add();
   counters.grants.Add();
-  cores[core].owner = app.spec.id;
-  cores[core].kthread = k;
-  cores[core].owned_since = now;
-  idle_cores--;
-  SetHeld(app, +1);
+  machine.Grant(core, app.spec.id, k, now);
+  HeldChanged(app);
   app.starting++;
   app.parked_count--;
   app.kicked = false;

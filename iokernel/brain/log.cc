@@ -42,10 +42,10 @@ void Allocator::Impl::LogSnapshot(Ticks now) {
     app.queued_before = false;
     LogAttach(app, now);
   }
-  for (CoreId core = 0; core < cores.size(); core++) {
-    if (cores[core].owner == kNoApp) continue;
-    Log(RecordType::kGrant, cores[core].owner, now,
-        record::RecordGrant{{}, cores[core].kthread, core, record::Cause::kSnapshot, 0});
+  for (CoreId core = 0; core < options.cores.size(); core++) {
+    if (Core(core).owner == kNoApp) continue;
+    Log(RecordType::kGrant, Core(core).owner, now,
+        record::RecordGrant{{}, Core(core).kthread, core, record::Cause::kSnapshot, 0});
   }
 }
 

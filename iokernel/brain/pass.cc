@@ -134,7 +134,8 @@ void Allocator::Impl::HandlePark(BrainApp& app, KthreadId k, Ticks now) {
     counters.cede_ticks_max.Raise(took);
     ceding.erase(cede);
   } else {
-    SetHeld(app, -1);
+    machine.Cede(core);  // from now on it does not count as held
+    HeldChanged(app);
     if (kthread.starting) {
       kthread.starting = false;
       app.starting--;

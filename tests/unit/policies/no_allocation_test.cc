@@ -6,6 +6,7 @@
 #include <new>
 #include <random>
 
+#include "policies/machine.h"
 #include "policies/registry.h"
 #include "tests/lib/eal.h"
 #include "tests/unit/policies/fake_app.h"
@@ -89,10 +90,17 @@ TEST(NoAllocation, PickCongestionAndPlacement) {
       EXPECT_EQ(allocations, before) << info.name;
     } else if (info.kind == PolicyKind::kPlacement) {
       const auto placement = MakePlacement(info.name);
-      const std::vector<CoreView> cores(16);
-      const std::vector<ShareView> apps = {{.attached = true, .max = 1}};
+      Machine machine(std::vector<CoreSpec>(16), 0);
       const auto before = allocations;
-      (void)placement->Choose({.cores = cores, .apps = apps}, 0);
+      machine.Attach(0, {.max = 16, .priority = Priority::kBestEffort});
+      machine.Attach(1, {.max = 16});
+      for (int i = 0; i < 16; i++) machine.Grant(placement->Choose(machine.view(), 0).core, 0, 0, 1);
+      const CoreId taken = placement->Choose(machine.view(), 1).core;
+      machine.Promise(taken, 1);
+      machine.Cede(taken);
+      machine.Free(taken);
+      machine.Detach(1);
+      machine.Detach(0);
       EXPECT_EQ(allocations, before) << info.name;
     }
   }

@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "policies/machine.h"
 #include "tests/lib/eal.h"
 #include "tests/unit/policies/fake_app.h"
 
@@ -26,7 +27,8 @@ TEST(Registry, ListsEveryPolicyOnceWithASummary) {
   for (const char* name :
        {"steering/rss", "steering/round-robin", "steering/flow-table", "steering/flow-affinity",
         "steering/flow-affinity-hybrid", "pick/scan", "pick/memoized", "pick/lru", "congestion/standing-queue",
-        "congestion/delay", "congestion/utilization", "congestion/priority-heap", "placement/simple"}) {
+        "congestion/delay", "congestion/utilization", "congestion/priority-heap", "placement/simple",
+        "placement/sibling-aware", "placement/numa"}) {
     EXPECT_TRUE(seen.count(name)) << name;
   }
 }
@@ -186,9 +188,9 @@ TEST(Registry, MakesTheOtherKindsByName) {
         break;
       }
       case PolicyKind::kPlacement: {
-        const std::vector<CoreView> cores(1);
-        const std::vector<ShareView> apps = {{.attached = true, .max = 1}};
-        EXPECT_EQ(MakePlacement(policy.name)->Choose({.cores = cores, .apps = apps}, 0).core, 0);
+        Machine machine(std::vector<CoreSpec>(1), 0);
+        machine.Attach(0, {.max = 1});
+        EXPECT_EQ(MakePlacement(policy.name)->Choose(machine.view(), 0).core, 0);
         break;
       }
     }
