@@ -1,10 +1,11 @@
-// Pick: ns per pick for 4 to 4096 kthreads, scan and memoized, with a cold memo (nobody ran here: scan sees the
+// Pick: ns per pick for 4 to 4096 kthreads, of every pick policy, with a cold memo (nobody ran here: scan sees the
 // whole list) and a warm one. The history is a real one: park and run cost what they cost, too.
 #include <benchmark/benchmark.h>
 
 #include <random>
 #include <vector>
 
+#include "policies/pick/lru.h"
 #include "policies/pick/memoized.h"
 #include "policies/pick/scan.h"
 
@@ -74,10 +75,13 @@ void PickWarm(benchmark::State& state) {
 #define SLUICE_PICK_SIZES RangeMultiplier(4)->Range(4, 4096)
 BENCHMARK(PickWarm<MemoizedPick>)->SLUICE_PICK_SIZES;
 BENCHMARK(PickWarm<ScanPick>)->SLUICE_PICK_SIZES;
+BENCHMARK(PickWarm<LruPick>)->SLUICE_PICK_SIZES;
 BENCHMARK(PickNobodyRanHere<MemoizedPick>)->SLUICE_PICK_SIZES;
 BENCHMARK(PickNobodyRanHere<ScanPick>)->SLUICE_PICK_SIZES;
+BENCHMARK(PickNobodyRanHere<LruPick>)->SLUICE_PICK_SIZES;
 BENCHMARK(PickRunPark<MemoizedPick>)->SLUICE_PICK_SIZES;
 BENCHMARK(PickRunPark<ScanPick>)->SLUICE_PICK_SIZES;
+BENCHMARK(PickRunPark<LruPick>)->SLUICE_PICK_SIZES;
 
 }  // namespace
 }  // namespace sluice

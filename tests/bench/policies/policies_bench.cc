@@ -1,4 +1,4 @@
-// policies_bench: what a steering decision and a pick cost. JSON: --benchmark_format=json --benchmark_out=FILE.
+// policies_bench: what a decision of each kind of policy costs. JSON: --benchmark_format=json --benchmark_out=FILE.
 #include <benchmark/benchmark.h>
 
 #include "tests/lib/eal.h"

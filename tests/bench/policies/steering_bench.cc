@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "policies/steering/flow_affinity.h"
+#include "policies/steering/flow_affinity_hybrid.h"
 #include "policies/steering/flow_map.h"
+#include "policies/steering/flow_table.h"
 #include "policies/steering/round_robin.h"
 #include "policies/steering/rss.h"
 #include "tests/unit/policies/fake_app.h"
@@ -45,6 +47,17 @@ void SetPerPacket(benchmark::State& state) {
       Counter(kBurst, Counter::kIsIterationInvariantRate | Counter::kInvert, Counter::kIs1000);
 }
 
+// Every flow has had a packet, and time to get its home.
+template <class P>
+void Warm(P& policy, testing::FakeApp& app, const Load& load, std::span<KthreadId> out) {
+  Hints hints;
+  for (size_t at = 0; at < load.flows.size(); at += 1024) {
+    const auto some = std::span(load.flows).subspan(at, std::min<size_t>(1024, load.flows.size() - at));
+    policy.SteerBurst(app.view(), some, out.first(some.size()), 0, hints);
+    policy.Idle(1024, 0);
+  }
+}
+
 template <class P>
 void Steer(benchmark::State& state) {
   const auto count = static_cast<uint32_t>(state.range(0));
@@ -55,7 +68,7 @@ void Steer(benchmark::State& state) {
   policy.OnActiveChange(app.view());
   Hints hints;
   std::vector<KthreadId> out(load.flows.size());
-  policy.SteerBurst(app.view(), load.flows, out, 0, hints);
+  Warm(policy, app, load, out);
   size_t at = 0;
   for (auto _ : state) {
     policy.SteerBurst(app.view(), std::span(load.packets).subspan(at, kBurst), std::span(out).first(kBurst), 0, hints);
@@ -86,7 +99,9 @@ void BareLookup(benchmark::State& state) {
   SetPerPacket(state);
 }
 
-// Every packet of a new flow: lookup, home, insert. The table is emptied by making a new one.
+// Every packet of a new flow: lookup, home, insert; or, where that is Idle's work, lookup and note. The table is
+// emptied by making a new one.
+template <class P>
 void NewFlows(benchmark::State& state) {
   const auto count = static_cast<uint32_t>(state.range(0));
   const Load& load = LoadOf(count);
@@ -97,7 +112,7 @@ void NewFlows(benchmark::State& state) {
   Hints hints;
   for (auto _ : state) {
     state.PauseTiming();
-    auto policy = std::make_unique<FlowAffinity>(options);
+    auto policy = std::make_unique<P>(options);
     policy->OnActiveChange(app.view());
     state.ResumeTiming();
     policy->SteerBurst(app.view(), load.flows, out, 0, hints);
@@ -130,9 +145,12 @@ void ActiveChange(benchmark::State& state) {
 
 BENCHMARK(Steer<Rss>)->Arg(1000)->Arg(100'000)->Arg(700'000);
 BENCHMARK(Steer<RoundRobin>)->Arg(1000)->Arg(100'000)->Arg(700'000);
+BENCHMARK(Steer<FlowTable>)->Arg(1000)->Arg(100'000)->Arg(700'000);
 BENCHMARK(Steer<FlowAffinity>)->Arg(1000)->Arg(100'000)->Arg(700'000);
+BENCHMARK(Steer<FlowAffinityHybrid>)->Arg(1000)->Arg(100'000)->Arg(700'000);
 BENCHMARK(BareLookup)->Arg(1000)->Arg(100'000)->Arg(700'000);
-BENCHMARK(NewFlows)->Arg(1000)->Arg(100'000)->Arg(700'000)->Unit(benchmark::kMicrosecond);
+BENCHMARK(NewFlows<FlowAffinity>)->Arg(1000)->Arg(100'000)->Arg(700'000)->Unit(benchmark::kMicrosecond);
+BENCHMARK(NewFlows<FlowAffinityHybrid>)->Arg(1000)->Arg(100'000)->Arg(700'000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(ActiveChange)->RangeMultiplier(8)->Range(8, 1024);
 
 }  // namespace
