@@ -133,7 +133,7 @@ TEST(Machine, ARingThatIsFullDropsAndCounts) {
 TEST(Machine, OneDispatcherCapsAtOneOverItsCostPerPacket) {
   RunPlan plan = PlanOf({"sluice", "const:1us", 64, 0.5, 300'000}, 1);
   plan.costs.steer = 200 * kNs;
-  plan.costs.reply = plan.costs.pass = plan.costs.poll = 0;
+  plan.costs.reply = plan.costs.pass = plan.costs.poll = plan.costs.grant = 0;
   plan.apps[0].rate = 20e6;
   const double rate = 300'000 / ToSeconds(Result(plan).machine.end);
   EXPECT_LT(rate, 5e6);

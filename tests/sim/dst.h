@@ -1,0 +1,14 @@
+// dst.h - runs worlds and says how to run a failing one again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tests/sim/world.h"
+
+namespace sluice::test {
+
+// Empty if all is well; else what failed, the one command that replays it, and the shrunk schedule.
+std::string TryWorld(uint64_t seed, Planted planted = Planted::kNone);
+
+}  // namespace sluice::test
