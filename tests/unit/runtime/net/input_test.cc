@@ -13,11 +13,14 @@ namespace {
 using Counters = abi::RuntimeCounters;
 using Counter = std::atomic<uint64_t> Counters::*;
 
-// Everything has been dealt with: the app has all buffers given back, and the last one injected was a good one.
+// Everything has been dealt with: the app has all buffers given back, and the last one injected was a good one; what it
+// sent has been taken.
 void Settle(FakeDaemon& daemon, UdpSocket& socket) {
   ASSERT_TRUE(daemon.Inject(UdpPacket(7, Payload(1))));
   ASSERT_TRUE(socket.Recv());
   ASSERT_TRUE(Eventually([&] { return daemon.AllBuffersBack(); }));
+  uint64_t since = 0;
+  ASSERT_TRUE(Eventually([&] { return daemon.AllTaken(&since); }));
 }
 
 TEST(Input, EveryDropHasItsReason) {
