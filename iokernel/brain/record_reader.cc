@@ -201,6 +201,7 @@ AllocatorOptions Reader::Options() const {
   options.cede_resend = header_.cede_resend_ticks;
   options.cede_give_up = header_.cede_give_up_ticks;
   options.grants_per_pass = header_.grants_per_pass;
+  options.rate = abi::TickRate(header_.tsc_hz);
   options.pick = header_.pick.data();
   options.congestion = header_.congestion.data();
   options.placement = header_.placement.data();

@@ -1,6 +1,9 @@
 // random_checks.cc - the invariants of allocator.h, from the puppets' point of view.
 #include <algorithm>
+#include <array>
 
+#include "iokernel/brain/record_reader.h"
+#include "iokernel/brain/recorder.h"
 #include "tests/unit/brain/random_world.h"
 
 namespace sluice::test {
@@ -26,6 +29,7 @@ uint32_t RandomWorld::ParkedWithWork(const App& app) const {
 
 void RandomWorld::Check() {
   CheckCores();
+  CheckCeding();
   bool idle_core = false;
   for (const CoreView& core : allocator_->cores()) idle_core |= core.owner == kNoApp;
   for (AppId id = 0; id < apps_.size(); id++) {
@@ -139,6 +143,82 @@ void RandomWorld::CheckLiveness(App& app, AppId id, bool idle_core) {
   app.idle_core_passes = idle_core && uncovered ? app.idle_core_passes + 1 : 0;
   if (app.idle_core_passes > patience) {
     Fail("invariant 5: app " + std::to_string(id) + " has parked work beside an idle core" + State());
+  }
+  bool squatter = false;
+  for (AppId other = 0; other < apps_.size(); other++) {
+    const ShareView& held = allocator_->share(other);
+    squatter |= other != id && held.attached && held.priority == Priority::kBestEffort && held.held > held.guaranteed;
+  }
+  const bool delayed = squatter && uncovered && share.priority == Priority::kLatencyCritical;
+  app.delayed_passes = delayed ? app.delayed_passes + 1 : 0;
+  if (app.delayed_passes > patience) {
+    Fail("invariant 6: app " + std::to_string(id) + " waits for what a best-effort app keeps" + State());
+  }
+}
+
+// Invariant 7.
+void RandomWorld::CheckCeding() {
+  constexpr Ticks kSlack = 20'000;  // passes are some thousand ticks apart, and clocks may go back
+  const auto cores = allocator_->cores();
+  for (CoreId c = 0; c < cores.size(); c++) {
+    Ceding& seen = ceding_[c];
+    if (!cores[c].ceding || seen.owned_since != cores[c].owned_since) seen = {cores[c].owned_since, 0};
+    if (cores[c].ceding && seen.since == 0) seen.since = now_;
+    if (options_.shared_cpus || seen.since == 0 || now_ < seen.since + options_.cede_give_up + kSlack) continue;
+    Fail("invariant 7: core " + std::to_string(c) + " was asked back long ago" + State());
+  }
+}
+
+void RandomWorld::DrainRecord() {
+  std::array<std::byte, 65536> piece;
+  while (const size_t got = allocator_->recorder().Read(piece)) {
+    record_.insert(record_.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(got));
+  }
+}
+
+// The record is whole, it is possible (nobody is granted a core that another has), and it agrees with the counters.
+void RandomWorld::CheckRecord() {
+  allocator_->recorder().Stop();
+  const AllocatorCounters& counted = allocator_->counters();
+  const uint64_t expected[] = {counted.grants, counted.parks, counted.cedes, counted.evictions};
+  allocator_->Pass(now_ += 5000);  // what it decides is not recorded any more
+  DrainRecord();
+  auto reader = record::Reader::Open(record_);
+  if (!reader) return Fail("record: " + reader.error());
+  std::vector<AppId> owner(options_.cores.size(), kNoApp);
+  uint64_t grants = 0, parks = 0, cedes = 0, evictions = 0;
+  for (;;) {
+    const auto next = reader->Next();
+    if (!next) return Fail("record: " + next.error());
+    if (!*next) break;
+    const AppId app = record::Head(**next).app;
+    const auto leave = [&](CoreId core) {
+      if (owner[core] != app) Fail("record: an app gives back a core that it has not");
+      owner[core] = kNoApp;
+    };
+    if (const auto* grant = std::get_if<record::RecordGrant>(&**next)) {
+      if (owner[grant->core] != kNoApp) Fail("record: a core is granted that another app has");
+      owner[grant->core] = app;
+      grants++;
+    } else if (const auto* park = std::get_if<record::RecordPark>(&**next)) {
+      leave(park->core);
+      parks++;
+    } else if (const auto* evict = std::get_if<record::RecordEvict>(&**next)) {
+      leave(evict->core);
+      evictions++;
+    } else if (std::holds_alternative<record::RecordDetach>(**next)) {
+      std::replace(owner.begin(), owner.end(), app, kNoApp);
+    } else {
+      cedes += std::holds_alternative<record::RecordCede>(**next);
+    }
+  }
+  if (!reader->complete()) Fail("record: it has no end");
+  const uint64_t told[] = {grants, parks, cedes, evictions};
+  for (size_t i = 0; i < std::size(told); i++) {
+    constexpr const char* kWhat[] = {"grants", "parks", "cedes", "evictions"};
+    if (told[i] == expected[i]) continue;
+    Fail(std::string("record: it tells of ") + std::to_string(told[i]) + " " + kWhat[i] + " of " +
+         std::to_string(expected[i]));
   }
 }
 

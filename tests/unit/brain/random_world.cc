@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "iokernel/brain/recorder.h"
 #include "policies/registry.h"
 
 namespace sluice::test {
@@ -20,21 +21,22 @@ class NeverTakes final : public PlacementInterface {
   std::unique_ptr<PlacementInterface> simple_ = MakePlacement("simple");
 };
 
-// Like `simple`, but now and then says that a core could be given up.
+// Like the policy of that name, but now and then says that a core could be given up.
 class MoodyCongestion final : public CongestionInterface {
  public:
-  explicit MoodyCongestion(uint64_t seed) : random_(seed) {}
-  void Attach(AppId app, uint16_t kthreads) override { standing_->Attach(app, kthreads); }
-  void Detach(AppId app) override { standing_->Detach(app); }
+  MoodyCongestion(uint64_t seed, std::string_view name)
+      : random_(seed), steady_(MakeCongestion(name, {.interval = 5000})) {}
+  void Attach(AppId app, uint16_t kthreads) override { steady_->Attach(app, kthreads); }
+  void Detach(AppId app) override { steady_->Detach(app); }
   Congestion Poll(AppId app, std::span<const KthreadSignals> signals, Ticks now) override {
-    const Congestion verdict = standing_->Poll(app, signals, now);
+    const Congestion verdict = steady_->Poll(app, signals, now);
     return random_() % 16 == 0 ? Congestion::kGiveUp : verdict;
   }
-  void OnGrant(AppId app, Ticks now) override { standing_->OnGrant(app, now); }
+  void OnGrant(AppId app, Ticks now) override { steady_->OnGrant(app, now); }
 
  private:
   std::mt19937_64 random_;
-  std::unique_ptr<CongestionInterface> standing_ = MakeCongestion("standing-queue", {.interval = 5000});
+  std::unique_ptr<CongestionInterface> steady_;
 };
 
 }  // namespace
@@ -50,13 +52,27 @@ RandomWorld::RandomWorld(uint64_t seed, Planted planted) : random_(seed), plante
   options_.shared_cpus = Chance(15);
   options_.grants_per_pass = std::array{1u, 3u, 100u}[Below(3)];
   options_.cede_give_up = 200'000;
-  const std::string pick = Chance(50) ? "memoized" : "scan";
+  const auto any = [&](PolicyKind kind) {
+    std::vector<std::string> names;
+    for (const PolicyInfo& policy : PolicyList()) {
+      if (policy.kind == kind) names.emplace_back(policy.name);
+    }
+    return names[Below(static_cast<uint32_t>(names.size()))];
+  };
+  const std::string pick = any(PolicyKind::kPick);
   AllocatorPolicies policies{
       .pick = [pick](uint16_t n, std::span<const CoreId> sibling) { return MakePick(pick, n, sibling); },
-      .congestion = std::make_unique<MoodyCongestion>(seed),
-      .placement = MakePlacement("simple")};
+      .congestion = std::make_unique<MoodyCongestion>(seed, any(PolicyKind::kCongestion)),
+      .placement = MakePlacement(any(PolicyKind::kPlacement))};
   if (planted == Planted::kBrokenGuarantee) policies.placement = std::make_unique<NeverTakes>();
   allocator_ = std::make_unique<Allocator>(options_, std::move(policies), *this, *this);
+  ceding_.resize(options_.cores.size());
+  recording_ = seed % 16 == 0;
+  if (recording_) {
+    record_ = MakeFileHeader(options_, 1'000'000'000, now_, 0);
+    if (!allocator_->recorder().Start()) Fail("a recorder that cannot be started");
+    allocator_->Pass(now_);
+  }
 }
 
 std::string RandomWorld::Run(int steps) {
@@ -64,6 +80,7 @@ std::string RandomWorld::Run(int steps) {
     Step();
     if (!failure_.empty()) failure_ = "step " + std::to_string(i) + ": " + failure_;
   }
+  if (recording_ && failure_.empty()) CheckRecord();
   return failure_;
 }
 
@@ -204,6 +221,7 @@ void RandomWorld::Step() {
       (*app.puppet)[0].grant.generation.fetch_add(1);
     }
   }
+  if (Chance(50)) allocator_->Urgent(now_ += Below(2000));
   for (App& app : apps_) {
     for (KthreadId k = 0; k < app.kthreads.size(); k++) app.kthreads[k].was_running = (*app.puppet)[k].running();
   }
@@ -211,6 +229,7 @@ void RandomWorld::Step() {
   allocator_->Pass(now_);
   deferred_ = allocator_->counters().deferred - deferred_;
   Check();
+  if (recording_) DrainRecord();
 }
 
 void RandomWorld::Interrupt(AppId id, KthreadId k) {

@@ -1,8 +1,12 @@
 // random_world.h - a machine of puppets that do as the seed says, around the real allocator, and what must hold.
 //
 // Apps attach, detach, receive packets, run, steal, park, hang, refuse to cede and lie in shared memory; packets
-// are sent from within the allocator's own callbacks; clocks jump. After each step the invariants of allocator.h
-// are checked against what the puppets know, not against what the allocator believes.
+// are sent from within the allocator's own callbacks; clocks jump; every pick, congestion and placement policy of the
+// registry has its turn. After each step the invariants of allocator.h are checked against what the puppets know, not
+// against what the allocator believes, and with them
+//  6. a best-effort app above its guarantee does not keep a core that a latency-critical one waits for;
+//  7. a core that was asked back is back, or its kthread evicted, within the bound.
+// In some worlds all decisions are recorded, and the record must tell the same story as the counters.
 #pragma once
 
 #include <array>
@@ -50,6 +54,7 @@ class RandomWorld final : public GrantBackend, public AllocatorHost {
     int detach_in = 0;  // passes until the control thread detaches it; 0: no reason to
     int owed_passes = 0;
     int idle_core_passes = 0;
+    int delayed_passes = 0;
   };
 
   bool Chance(uint32_t percent) { return random_() % 100 < percent; }
@@ -70,6 +75,9 @@ class RandomWorld final : public GrantBackend, public AllocatorHost {
   void CheckCores();
   void CheckViews(App& app, AppId id);
   void CheckLiveness(App& app, AppId id, bool idle_core);
+  void CheckCeding();
+  void DrainRecord();
+  void CheckRecord();
   [[nodiscard]] std::string State() const;
   [[nodiscard]] uint32_t ParkedWithWork(const App& app) const;
   [[nodiscard]] static bool HasCore(const App& app, KthreadId k);
@@ -93,6 +101,13 @@ class RandomWorld final : public GrantBackend, public AllocatorHost {
   std::array<App, 12> apps_;
   Ticks now_ = 1'000'000'000;
   uint64_t deferred_ = 0;
+  struct Ceding {
+    Ticks owned_since = 0;  // which grant it is
+    Ticks since = 0;        // 0: it is not
+  };
+  std::vector<Ceding> ceding_;  // by CoreId
+  bool recording_ = false;
+  std::vector<std::byte> record_;
   std::string failure_;
 };
 
