@@ -7,6 +7,7 @@ usage() {
   cat <<'TEXT'
 usage: scripts/vm.sh run [OPTIONS] -- CMD...            run CMD in a guest
        scripts/vm.sh pair [OPTIONS] -- SERVER -- CLIENT run one command in each of two joined guests
+       scripts/vm.sh test [--full]                      test ksched, and the whole system on a PCI NIC, in a guest
        scripts/vm.sh --help
 
 The guest is Debian's kernel with busybox and files of yours in /sluice, 4 CPUs, hugepages and two virtio NICs on a
@@ -25,6 +26,8 @@ TEXT
 
 # shellcheck source=lib/children.sh
 source "$root/scripts/lib/children.sh"
+# shellcheck source=lib/build.sh
+source "$root/scripts/lib/build.sh"
 # shellcheck source=vm/image.sh
 source "$root/scripts/vm/image.sh"
 # shellcheck source=vm/qemu.sh
@@ -142,6 +145,75 @@ pair_guests() {
   return "$status"
 }
 
+# The module, with its invariants checked, built beside its source; prints nothing unless it fails.
+build_module() {
+  local to=$vm_dir/ksched
+  mkdir -p "$to"
+  cp "$root"/ksched/*.[ch] "$root/ksched/Makefile" "$to/"
+  run make -C "$to" KDIR="$1" KSCHED_DEBUG=1 >"$work_dir/module.log" 2>&1 || {
+    cat "$work_dir/module.log" >&2
+    die "the module does not build"
+  }
+}
+
+# test_guest KERNEL FILE...: runs the tests in a guest; their noise goes to a log. True if all passed.
+test_guest() {
+  local kernel=$1 status=0 passed failed command="sh /sluice/guest.sh"
+  shift
+  [[ -z ${SLUICE_TEST_FULL:-} ]] || command="SLUICE_TEST_FULL=1 $command"
+  make_image "$work_dir/image" "$hugepages" "$command" "$vm_dir/ksched/ksched.ko" "$root/tests/vm/guest.sh" "$@"
+  guest_arguments guest "$kernel" "$work_dir/image"
+  arguments+=(-serial "file:$work_dir/guest.out" -serial "file:$work_dir/guest.status")
+  nic n0 server "$work_dir/cable" 52:54:00:00:00:01 0x10
+  nic n1 client "$work_dir/cable" 52:54:00:00:00:02 0x11
+  run qemu "${arguments[@]}" >"$work_dir/qemu.log" 2>&1 || status=$?
+  sed -i 's/\r$//' "$work_dir/guest.out"
+  cat "$work_dir/guest.out" "$work_dir/qemu.log" "$work_dir/guest.console" >"$vm_dir/test.log"
+
+  sed -nE 's/^\[ +OK \] ([^ ]+).*/ok      \1/p; s/^\[ +FAILED +\] ([^ ]+) \(.*/FAILED  \1/p' "$work_dir/guest.out"
+  passed=$(grep -cE '^\[ +OK \] ' "$work_dir/guest.out" || true)
+  failed=$(grep -cE '^\[ +FAILED +\] [^ ]+ \(' "$work_dir/guest.out" || true)
+  if ((failed)) || ! finish guest "$status"; then
+    ((failed)) || failed=1
+    grep -vE '^\[ +(OK|RUN) ' "$work_dir/guest.out" | tail -100 >&2
+  fi
+  if console_is_clean guest; then
+    echo "ok      Console.is_clean"
+    passed=$((passed + 1))
+  else
+    echo "FAILED  Console.is_clean"
+    failed=$((failed + 1))
+  fi
+  echo "log: $vm_dir/test.log"
+  echo "$passed passed, $failed failed"
+  ((failed == 0))
+}
+
+test_command() {
+  while (($#)); do
+    case $1 in
+      --full) export SLUICE_TEST_FULL=1 ;;
+      *) usage_error "unknown argument '$1'" ;;
+    esac
+    shift
+  done
+  local tool
+  for tool in qemu-system-x86_64 busybox cpio modprobe; do
+    command -v "$tool" >/dev/null || { echo "vm.sh: skipped: $tool is missing; run scripts/setup.sh" && exit 77; }
+  done
+  time_s=600
+  [[ -z ${SLUICE_TEST_FULL:-} ]] || time_s=1500
+  fetch_kernel_locked
+  if [[ -z ${SLUICE_BIN:-} ]]; then build release "${programs[@]}" >/dev/null; fi
+  with_lock "$vm_dir" test_locked
+}
+
+programs=(ksched_grant_test ksched_life_test ksched_abuse_test iokerneld sluicectl synthetic)
+test_locked() {
+  build_module "$vm_headers"
+  test_guest "$vm_kernel" "${programs[@]/#/$vm_bin/}"
+}
+
 fetch_kernel_locked() {
   mkdir -p "$vm_dir"
   with_lock "$vm_dir" fetch_kernel
@@ -150,7 +222,7 @@ fetch_kernel_locked() {
 
 case ${1:-} in
   --help | -h) usage && exit 0 ;;
-  run | pair) ;;
+  run | pair | test) ;;
   *) usage_error "unknown command '${1:-}'" ;;
 esac
 make_work_dir
@@ -159,4 +231,5 @@ shift
 case $command in
   run) run_guest "$@" ;;
   pair) pair_guests "$@" ;;
+  test) test_command "$@" ;;
 esac
