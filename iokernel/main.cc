@@ -15,6 +15,7 @@
 
 #include "iokernel/control/allocator_setup.h"
 #include "iokernel/control/config_parse.h"
+#include "iokernel/control/idle_burner.h"
 #include "iokernel/control/instance.h"
 #include "iokernel/control/log.h"
 #include "iokernel/control/privileges.h"
@@ -212,6 +213,13 @@ int RunDaemon(const Config& config, const MachineFacts& machine) {
     dataplane.join();
     return Refuse("the loop may not run on CPU " + std::to_string(config.loop_cpu) +
                   ": a cpuset forbids it; give --cpu");
+  }
+  IdleBurner burner;
+  if (config.idle_burner && IsVirtualMachine()) {
+    fallbacks.Add(burner.Start(config.core_cpus));
+    LogInfo("idle burners on " + std::to_string(burner.threads()) + " CPUs");
+  } else if (config.idle_burner) {
+    fallbacks.Add("no idle burner: this is no virtual machine, so it would cost power and buy nothing");
   }
   RaiseControlThread(shared_cpus, fallbacks);
   server_options.fallbacks = fallbacks.lines();

@@ -4,10 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "apps/sluicectl/commands.h"
 #include "apps/sluicectl/doctor.h"
 #include "apps/sluicectl/query.h"
+#include "apps/sluicectl/record_print.h"
 #include "apps/sluicectl/tables.h"
 
 namespace sluice::ctl {
@@ -19,6 +22,9 @@ Examples
   sluicectl stat --watch 1             again every second, until interrupted
   sluicectl apps --json
   sluicectl --run-dir /run/other stat  of another iokerneld (or SLUICE_RUN_DIR)
+  sluicectl explain 10.0.0.9:4242 10.0.0.2:80/udp    where the next packet of that flow goes, and why
+  sluicectl flow add 10.0.0.9:4242 10.0.0.2:80/udp   its home, before the first packet (flow-affinity)
+  sluicectl record start FILE; sluicectl record stop; sluicectl record print FILE
   sluicectl doctor --port af_xdp:veth0 needs no iokerneld; with the command that mends what is found
 
 Exit codes: 0 all is well, 1 no daemon answered or a check failed, 2 wrong usage
@@ -29,7 +35,10 @@ struct Options {
   bool json = false;
   unsigned watch_s = 0;
   std::string port;
+  std::string source, destination, app, file, limit;
+  std::optional<uint16_t> home;
 };
+using Text = tl::expected<std::string, std::string>;
 
 int Show(const Options& options, const std::string& what, const std::function<std::string(const std::string&)>& table) {
   while (true) {
@@ -45,6 +54,22 @@ int Show(const Options& options, const std::string& what, const std::function<st
     nanosleep(&pause, nullptr);
     std::puts("");
   }
+}
+
+int Print(const Options& options, const Text& answer, std::string (*text)(const std::string&)) {
+  if (!answer) {
+    std::fprintf(stderr, "sluicectl: %s\n", answer.error().c_str());
+    return 1;
+  }
+  std::fputs((options.json ? Indented(*answer) : text(*answer)).c_str(), stdout);
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+int PrintFile(const Options& options) {
+  const auto printed = PrintRecord(options.file, stdout);
+  if (printed) return std::fflush(stdout) == 0 ? 0 : 1;
+  std::fprintf(stderr, "sluicectl: %s\n", printed.error().c_str());
+  return 1;
 }
 
 int Doctor(const Options& options) {
@@ -65,6 +90,26 @@ int Run(int argc, char** argv) {
   stat->add_option("--watch", options.watch_s, "again every N seconds")->type_name("N")->check(CLI::Range(1, 86400));
   CLI::App* apps = app.add_subcommand("apps", "the attached apps");
   CLI::App* policies = app.add_subcommand("policies", "the policies there are, and those in force");
+  CLI::App* explain = app.add_subcommand("explain", "which kthread and core a flow's next packet goes to, and why");
+  CLI::App* flow = app.add_subcommand("flow", "installed flows of apps whose steering keeps flows");
+  CLI::App* flow_add = flow->add_subcommand("add", "gives a flow its home; it is never forgotten (root)");
+  CLI::App* flow_del = flow->add_subcommand("del", "takes an installed flow out again (root)");
+  CLI::App* flow_list = flow->add_subcommand("list", "the installed flows");
+  flow->require_subcommand(1);
+  for (CLI::App* command : {explain, flow_add, flow_del}) {
+    command->add_option("source", options.source, "the remote end")->type_name("ADDRESS:PORT")->required();
+    command->add_option("destination", options.destination, "the app's end")->type_name("ADDRESS:PORT/udp")->required();
+  }
+  flow_add->add_option("--home", options.home, "0 to the app's kthreads - 1 [the one with the fewest flows]");
+  flow_list->add_option("app", options.app, "of this app only");
+  CLI::App* record = app.add_subcommand("record", "the record of the allocator's decisions");
+  CLI::App* record_start = record->add_subcommand("start", "into FILE, which is overwritten (root)");
+  CLI::App* record_stop = record->add_subcommand("stop", "returns when FILE is complete (root)");
+  CLI::App* record_status = record->add_subcommand("status", "how much has been written, and dropped");
+  CLI::App* record_print = record->add_subcommand("print", "FILE as lines of JSON; needs no iokerneld");
+  record->require_subcommand(1);
+  for (CLI::App* command : {record_start, record_print}) command->add_option("file", options.file)->required();
+  record_start->add_option("--limit", options.limit, "bytes, such as 64M or 1G [256M]; the recording ends there");
   CLI::App* doctor = app.add_subcommand("doctor", "is this machine fit? pass, warn or FAIL, and the mending command");
   doctor->add_option("--port", options.port, "the port that iokerneld is to use, such as af_xdp:veth0");
   try {
@@ -75,6 +120,18 @@ int Run(int argc, char** argv) {
   if (stat->parsed()) return Show(options, "stat", StatTable);
   if (apps->parsed()) return Show(options, "apps", AppsTable);
   if (policies->parsed()) return Show(options, "policies", PoliciesTable);
+  const std::string run_dir = RunDirectory(options.run_dir);
+  if (explain->parsed()) return Print(options, Explain(run_dir, options.source, options.destination), ExplainText);
+  if (flow_add->parsed() || flow_del->parsed()) {
+    const Text done = ChangeFlow(run_dir, flow_add->parsed(), options.source, options.destination, options.home);
+    return Print(options, done, FlowLine);
+  }
+  if (flow_list->parsed()) return Print(options, ListFlows(run_dir, options.app), FlowsTable);
+  if (record_start->parsed())
+    return Print(options, StartRecording(run_dir, options.file, options.limit), RecordingText);
+  if (record_stop->parsed()) return Print(options, StopRecording(run_dir), RecordingText);
+  if (record_status->parsed()) return Print(options, Ask(run_dir, "record"), RecordingText);
+  if (record_print->parsed()) return PrintFile(options);
   return doctor->parsed() ? Doctor(options) : 2;
 }
 

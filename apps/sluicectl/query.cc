@@ -45,15 +45,9 @@ tl::unexpected<std::string> Broken(int error) {
                                              : std::string("iokerneld went away: ") + std::strerror(error));
 }
 
-}  // namespace
-
-std::string RunDirectory(const std::string& given) {
-  if (!given.empty()) return given;
-  const char* variable = std::getenv("SLUICE_RUN_DIR");
-  return variable != nullptr && *variable != '\0' ? variable : "/run/sluice";
-}
-
-tl::expected<std::string, std::string> Ask(const std::string& run_dir, const std::string& what) {
+// Sends one message, with a file or without, and gathers the pieces of the answer.
+tl::expected<std::string, std::string> Exchange(const std::string& run_dir, const void* message, size_t bytes,
+                                                int file) {
   const std::string path = run_dir + "/control";
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -66,10 +60,21 @@ tl::expected<std::string, std::string> Ask(const std::string& run_dir, const std
   if (connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return NoDaemon(path, errno);
   }
-  abi::Query query{};
-  query.head = {abi::kMagic, abi::kAbiVersion, abi::ControlType::kQuery};
-  what.copy(query.what, sizeof query.what - 1);
-  if (send(socket.fd(), &query, sizeof query, MSG_NOSIGNAL) < 0) return Broken(errno);
+  iovec io{const_cast<void*>(message), bytes};
+  msghdr header{};
+  header.msg_iov = &io;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  if (file >= 0) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(rights), &file, sizeof file);
+  }
+  if (sendmsg(socket.fd(), &header, MSG_NOSIGNAL) < 0) return Broken(errno);
 
   std::string text;
   std::vector<std::byte> piece(abi::kMaxControlMessage);
@@ -91,6 +96,26 @@ tl::expected<std::string, std::string> Ask(const std::string& run_dir, const std
     if (answer.code != abi::AnswerCode::kOk) return tl::make_unexpected("iokerneld refuses: " + text);
     if (answer.more == 0) return text;
   }
+}
+
+}  // namespace
+
+std::string RunDirectory(const std::string& given) {
+  if (!given.empty()) return given;
+  const char* variable = std::getenv("SLUICE_RUN_DIR");
+  return variable != nullptr && *variable != '\0' ? variable : "/run/sluice";
+}
+
+tl::expected<std::string, std::string> Ask(const std::string& run_dir, const std::string& what) {
+  abi::Query query{};
+  query.head = {abi::kMagic, abi::kAbiVersion, abi::ControlType::kQuery};
+  what.copy(query.what, sizeof query.what - 1);
+  return Exchange(run_dir, &query, sizeof query, -1);
+}
+
+tl::expected<std::string, std::string> Order(const std::string& run_dir, abi::CommandRequest command, int file) {
+  command.head = {abi::kMagic, abi::kAbiVersion, abi::ControlType::kCommand};
+  return Exchange(run_dir, &command, sizeof command, file);
 }
 
 }  // namespace sluice::ctl

@@ -144,6 +144,50 @@ std::string AppsTable(const std::string& text) {
   });
 }
 
+std::string FlowsTable(const std::string& text) {
+  return Guarded(text, [](const Json& json) -> std::string {
+    if (json.at("flows").empty()) return "no flow is installed\n";
+    Table table({"app", "source", "destination", "protocol", "hash", "home"});
+    for (const Json& flow : json.at("flows")) {
+      table.Add({At(flow, "app"), At(flow, "source"), At(flow, "destination"), At(flow, "protocol"), At(flow, "hash"),
+                 At(flow, "home")});
+    }
+    return table.Text();
+  });
+}
+
+std::string FlowLine(const std::string& text) {
+  return Guarded(text, [](const Json& json) {
+    return json.at("app").get<std::string>() + ": " + At(json, "source") + " " + At(json, "destination") + "/" +
+           At(json, "protocol") + (json.contains("home") ? ", home " + At(json, "home") : ", removed") + "\n";
+  });
+}
+
+std::string ExplainText(const std::string& text) {
+  return Guarded(text, [](const Json& json) {
+    const bool runs = !json.at("core").is_null();
+    std::string out = At(json, "source") + " -> " + At(json, "destination") + "/" + At(json, "protocol") + "\n";
+    out += "  hash     " + At(json, "hash") + "\n  app      " + At(json, "app") + ", " + At(json, "steering") + "\n";
+    out += "  kthread  " + At(json, "kthread") + ", " + At(json, "waiting_packets") + " packets waiting\n";
+    out += "  core     " + (runs ? At(json, "core") + ", CPU " + At(json, "cpu") : std::string("none now")) + "\n";
+    if (!json.at("home").is_null()) {
+      out += "  home     " + At(json, "home") + ", on core " + At(json, "home_core") + "\n";
+    }
+    return out + "  why      " + At(json, "why") + "\n";
+  });
+}
+
+std::string RecordingText(const std::string& text) {
+  return Guarded(text, [](const Json& json) {
+    const std::string ended = json.at("ended").get<std::string>();
+    const std::string state = json.at("running") == true ? "recording"
+                              : ended.empty()            ? "not recording"
+                                                         : "not recording; the last one ended: " + ended;
+    return state + "\n" + At(json, "records") + " records, " + At(json, "bytes") + " of at most " +
+           At(json, "limit_bytes") + " bytes, " + At(json, "dropped") + " dropped\n";
+  });
+}
+
 std::string PoliciesTable(const std::string& text) {
   return Guarded(text, [](const Json& json) {
     Table table({"kind", "policy", "in force", "what it does"});

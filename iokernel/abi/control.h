@@ -2,7 +2,7 @@
 //
 //   app -> IOKernel  AttachRequest                     IOKernel -> app  AttachAnswer (+ the region's memfd)
 //   app -> IOKernel  ThreadsReady (+ n thread ids)     IOKernel -> app  Answer
-//   sluicectl ->     Query                             IOKernel ->      QueryAnswer ... (text in pieces)
+//   sluicectl ->     Query or Command                  IOKernel ->      QueryAnswer ... (text in pieces)
 //
 // Each message starts with a MessageHead; its length is the datagram's. Every message has a deadline; a peer
 // that misses it is told so and closed. The socket staying open is the attachment: when it closes the app is
@@ -29,6 +29,7 @@ enum class ControlType : uint32_t {
   kAnswer = 4,
   kQuery = 5,
   kQueryAnswer = 6,
+  kCommand = 7,
 };
 
 enum class AnswerCode : uint32_t {
@@ -47,6 +48,7 @@ enum class AnswerCode : uint32_t {
   kPermission = 12,
   kDeadline = 13,
   kUnknownQuery = 14,
+  kNotPossible = 15,  // a command that makes sense, but not now or not here
 };
 
 struct MessageHead {
@@ -96,12 +98,30 @@ struct Answer {
 };
 static_assert(sizeof(Answer) == 256);
 
-// `what`: "stat", "apps", "policies", "doctor". The answer is one JSON text.
+// `what`: "stat", "apps", "policies", "record". The answer is one JSON text.
 struct Query {
   MessageHead head;
   char what[kMaxName];
 };
 static_assert(sizeof(Query) == 48);
+
+// `verb`: "explain", "flow-add", "flow-del", "flow-list", "record-start" (comes with the file, open for writing),
+// "record-stop". Fields that a verb does not need are 0. Answered like a query.
+struct CommandRequest {
+  MessageHead head;
+  char verb[kMaxName];
+  char app[kMaxName];    // flow-list: of this app only; empty: of all
+  uint32_t source;       // the flow's packets to the app: addresses and ports in host order
+  uint32_t destination;  // of the app
+  uint16_t source_port;
+  uint16_t destination_port;
+  uint16_t home;  // flow-add: 0xffff: any
+  uint8_t protocol;
+  uint8_t reserved0;
+  uint64_t limit_bytes;  // record-start: of the file
+  uint32_t reserved[8];
+};
+static_assert(sizeof(CommandRequest) == 136);
 
 // Followed by text; the last piece has `more` == 0.
 struct QueryAnswer {

@@ -33,6 +33,7 @@ struct Config {
   uint32_t interval_us = 5;
   std::string run_dir = "/run/sluice";
   std::string grant = "auto";  // auto, futex, ksched
+  bool idle_burner = false;    // idle_burner.h
   // [policy]
   std::string steering = "rss";
   std::string pick = "memoized";

@@ -39,6 +39,9 @@ class Checker {
     CheckNumber(draft_.interval_us, 1, kMaxIntervalUs, " microseconds", &config_.interval_us);
     CheckRunDir();
     CheckChoice(draft_.grant, {"auto", "futex", "ksched"}, &config_.grant);
+    std::string burner;
+    CheckChoice(draft_.idle_burner, {"on", "off"}, &burner);
+    config_.idle_burner = burner == "on";
     CheckPolicy(draft_.steering, PolicyKind::kSteering, &config_.steering);
     CheckPolicy(draft_.pick, PolicyKind::kPick, &config_.pick);
     CheckPolicy(draft_.congestion, PolicyKind::kCongestion, &config_.congestion);

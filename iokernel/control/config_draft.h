@@ -35,7 +35,7 @@ struct AppDraft {
 };
 
 struct ConfigDraft {
-  Maybe<std::string> port, run_dir, grant;
+  Maybe<std::string> port, run_dir, grant, idle_burner;
   Maybe<int64_t> interval_us, cpu;
   std::optional<std::vector<Written<std::string>>> cores;
   Place cores_place;

@@ -66,6 +66,7 @@ std::string PrintConfig(const Config& config) {
   out.Number("interval_us", config.interval_us);
   out.Text("run_dir", config.run_dir);
   out.Text("grant", config.grant);
+  if (config.idle_burner) out.Text("idle_burner", "on");
   out.Table("[policy]");
   out.Text("steering", config.steering);
   out.Text("pick", config.pick);

@@ -169,6 +169,7 @@ class FileReader {
     draft_.interval_us = table.Number("interval_us", "a whole number of microseconds");
     draft_.run_dir = table.Text("run_dir");
     draft_.grant = table.Text("grant");
+    draft_.idle_burner = table.Text("idle_burner");
     table.RefuseOthers();
   }
 

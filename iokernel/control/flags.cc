@@ -41,7 +41,7 @@ std::string Summary(PolicyKind kind) {
 
 // The flags as CLI11 fills them.
 struct RawFlags {
-  std::optional<std::string> config, port, run_dir, cpu, interval_us, grant, address;
+  std::optional<std::string> config, port, run_dir, cpu, interval_us, grant, idle_burner, address;
   std::optional<std::string> steering, pick, congestion, placement;
   std::optional<std::vector<std::string>> cores, routes;
   bool check = false, print_config = false, list_policies = false, version = false;
@@ -65,6 +65,8 @@ void Declare(CLI::App& app, RawFlags& raw) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   text("--interval-us", raw.interval_us, "N", "microseconds between two looks at who needs a core [5]");
   text("--grant", raw.grant, "HOW", "how a core is given: auto, futex, ksched [auto]");
+  text("--idle-burner", raw.idle_burner, "on|off",
+       "in a virtual machine: keep the apps' CPUs from being halted, at the price of their idle time [off]");
   text("--address", raw.address, "ADDR/BITS", "iokerneld's own IPv4 address; apps take theirs from its network");
   app.add_option("--route", raw.routes, "\"NETWORK/BITS via GATEWAY\", once for each")
       ->type_name("ROUTE")
@@ -159,6 +161,7 @@ Flags ReadFlags(std::span<const char* const> arguments, ConfigErrors& errors) {
   draft.port = Text(raw.port, "--port");
   draft.run_dir = Text(raw.run_dir, "--run-dir");
   draft.grant = Text(raw.grant, "--grant");
+  draft.idle_burner = Text(raw.idle_burner, "--idle-burner");
   draft.cpu = Number(raw.cpu, "--cpu", "the number of a CPU", errors);
   draft.interval_us = Number(raw.interval_us, "--interval-us", "a whole number of microseconds", errors);
   draft.cores = List(raw.cores, "--cores");
@@ -179,6 +182,7 @@ ConfigDraft Overlay(ConfigDraft file, const ConfigDraft& flags) {
   over(file.port, flags.port);
   over(file.run_dir, flags.run_dir);
   over(file.grant, flags.grant);
+  over(file.idle_burner, flags.idle_burner);
   over(file.cpu, flags.cpu);
   over(file.interval_us, flags.interval_us);
   over(file.cores, flags.cores);

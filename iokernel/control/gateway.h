@@ -15,6 +15,8 @@ class DataplaneGateway {
   [[nodiscard]] virtual bool NextNotice(Notice* notice) = 0;
   [[nodiscard]] virtual const LoopCounters& loop_counters() const = 0;
   [[nodiscard]] virtual const AllocatorCounters& allocator_counters() const = 0;
+  [[nodiscard]] virtual const AllocatorOptions& allocator_options() const = 0;
+  [[nodiscard]] virtual Recorder& recorder() = 0;
 };
 
 // The real one.
@@ -26,6 +28,8 @@ class LoopGateway final : public DataplaneGateway {
   bool NextNotice(Notice* notice) override { return loop_.NextNotice(notice); }
   const LoopCounters& loop_counters() const override { return loop_.counters(); }
   const AllocatorCounters& allocator_counters() const override { return loop_.allocator().counters(); }
+  const AllocatorOptions& allocator_options() const override { return loop_.allocator().options(); }
+  Recorder& recorder() override { return loop_.recorder(); }
 
  private:
   Loop& loop_;

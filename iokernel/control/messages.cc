@@ -83,6 +83,37 @@ tl::expected<ClientMessage, Refusal> ParseQuery(std::span<const std::byte> bytes
   return wish;
 }
 
+// A flow of UDP or TCP between two hosts.
+bool IsFlow(const abi::CommandRequest& request) {
+  constexpr uint8_t kTcp = 6, kUdp = 17;
+  return request.source != 0 && request.destination != 0 && request.source_port != 0 && request.destination_port != 0 &&
+         (request.protocol == kTcp || request.protocol == kUdp);
+}
+
+tl::expected<ClientMessage, Refusal> ParseCommand(std::span<const std::byte> bytes) {
+  if (bytes.size() != sizeof(abi::CommandRequest)) return Malformed("a command of the wrong length");
+  const auto request = Copy<abi::CommandRequest>(bytes);
+  std::string verb;
+  if (!ReadName(request.verb, &verb)) return Malformed("a command that is no printable text");
+  constexpr std::string_view kVerbs[] = {"explain", "flow-add", "flow-del", "flow-list", "record-start", "record-stop"};
+  const auto* known = std::find(std::begin(kVerbs), std::end(kVerbs), verb);
+  if (known == std::end(kVerbs)) {
+    return tl::make_unexpected(Refusal{AnswerCode::kUnknownQuery, "iokerneld knows no command " + verb});
+  }
+  CommandWish wish;
+  wish.verb = static_cast<CommandVerb>(known - std::begin(kVerbs));
+  if (wish.verb <= CommandVerb::kFlowRemove && !IsFlow(request)) {
+    return Malformed("a flow is two addresses, two ports, and udp or tcp");
+  }
+  if (!ReadName(request.app, &wish.app) || (!wish.app.empty() && !IsAppName(wish.app))) {
+    return Malformed("an app's name is 1 to 31 letters, digits and -_.:+@");
+  }
+  wish.tuple = {request.source, request.destination, request.source_port, request.destination_port, request.protocol};
+  wish.home = request.home;
+  wish.limit_bytes = request.limit_bytes;
+  return wish;
+}
+
 abi::MessageHead Head(abi::ControlType type) { return {abi::kMagic, abi::kAbiVersion, type}; }
 
 template <class T>
@@ -117,6 +148,8 @@ tl::expected<ClientMessage, Refusal> ParseMessage(std::span<const std::byte> byt
       return ParseThreads(bytes);
     case abi::ControlType::kQuery:
       return ParseQuery(bytes);
+    case abi::ControlType::kCommand:
+      return ParseCommand(bytes);
     default:
       return Malformed("a message of type " + std::to_string(static_cast<uint32_t>(head.type)) +
                        ", which an app does not send");

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "iokernel/abi/control.h"
+#include "policies/steering/flow.h"
 
 namespace sluice {
 
@@ -40,7 +41,17 @@ struct QueryWish {
   std::string what;
 };
 
-using ClientMessage = std::variant<AttachWish, ThreadsWish, QueryWish>;
+enum class CommandVerb : uint8_t { kExplain, kFlowAdd, kFlowRemove, kFlowList, kRecordStart, kRecordStop };
+
+struct CommandWish {
+  CommandVerb verb = CommandVerb::kExplain;
+  std::string app;  // kFlowList: of this one only
+  FiveTuple tuple;
+  uint16_t home = kAnyHome;
+  uint64_t limit_bytes = 0;
+};
+
+using ClientMessage = std::variant<AttachWish, ThreadsWish, QueryWish, CommandWish>;
 
 tl::expected<ClientMessage, Refusal> ParseMessage(std::span<const std::byte> bytes);
 

@@ -57,6 +57,7 @@ tl::expected<Peer, std::string> IdentifyPeer(int socket, gid_t group) {
   }
   Peer peer;
   peer.pid = credentials.pid;
+  peer.uid = credentials.uid;
   peer.pidfd = OpenPidfd(socket, credentials.pid);
   if (!peer.pidfd.valid())
     return tl::make_unexpected(std::string("iokerneld cannot watch your process: ") + std::strerror(errno));

@@ -14,6 +14,7 @@ namespace sluice {
 
 struct Peer {
   pid_t pid = 0;
+  uid_t uid = 0;
   std::string command;   // /proc/PID/comm
   FileDescriptor pidfd;  // readable once the process has gone; the pid is not reused while it is open
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "iokernel/control/units.h"
+#include "policies/parameters.h"
 #include "policies/registry.h"
 
 namespace sluice {
@@ -192,12 +193,18 @@ Json Policies(const ReportSources& sources) {
     json["policies"].push_back({{"kind", PolicyKindName(policy.kind)},
                                 {"name", policy.name},
                                 {"summary", policy.summary},
-                                {"in_force", policy.name == chosen}});
+                                {"in_force", policy.name == SplitPolicy(chosen).name}});
   }
   return json;
 }
 
 }  // namespace
+
+std::string RecordingText(const RecordingStatus& status) {
+  const Json json = {{"running", status.running}, {"bytes", status.bytes},     {"limit_bytes", status.limit_bytes},
+                     {"records", status.records}, {"dropped", status.dropped}, {"ended", status.ended}};
+  return json.dump();
+}
 
 tl::expected<std::string, Refusal> AnswerQuery(const std::string& what, const ReportSources& sources) {
   Json json;
@@ -207,9 +214,11 @@ tl::expected<std::string, Refusal> AnswerQuery(const std::string& what, const Re
     json = Apps(sources);
   } else if (what == "policies") {
     json = Policies(sources);
+  } else if (what == "record") {
+    return RecordingText(sources.recording);
   } else {
     return tl::make_unexpected(
-        Refusal{abi::AnswerCode::kUnknownQuery, "iokerneld answers stat, apps and policies, not " + what});
+        Refusal{abi::AnswerCode::kUnknownQuery, "iokerneld answers stat, apps, policies and record, not " + what});
   }
   // A process may call itself anything: what is not UTF-8 is replaced.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

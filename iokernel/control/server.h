@@ -5,7 +5,7 @@
 // acted on at once, whatever else goes on.
 //
 //   connection:  opened -> making -> threads awaited -> attaching -> attached -> detaching -> gone
-//                opened -> answering a query -> gone
+//                opened -> (asking the loop) -> answering -> gone
 //
 // Every stage that waits for the peer has a deadline. What happens to an attached app is told in tenants.h.
 #pragma once

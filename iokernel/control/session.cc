@@ -13,11 +13,21 @@ namespace sluice {
 Session::Received Session::Receive(std::span<const std::byte>* message) {
   inbox_.resize(abi::kMaxControlMessage);
   iovec io{inbox_.data(), inbox_.size()};
-  msghdr header{};  // without a control buffer: descriptors sent to us are closed by the kernel
+  msghdr header{};
   header.msg_iov = &io;
   header.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};  // the kernel closes what does not fit
+  header.msg_control = control;
+  header.msg_controllen = CMSG_LEN(sizeof(int));  // exactly one; CMSG_SPACE has room for two
+  DropPassed();
   const ssize_t got = recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got < 0) return errno == EAGAIN || errno == EINTR ? Received::kNothing : Received::kGone;
+  if (const cmsghdr* rights = CMSG_FIRSTHDR(&header);
+      rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+    passed_ = FileDescriptor(fd);
+  }
   if (got == 0) return Received::kGone;
   if ((header.msg_flags & MSG_TRUNC) != 0) return Received::kTooLong;
   *message = {inbox_.data(), static_cast<size_t>(got)};

@@ -18,6 +18,7 @@ namespace sluice {
 
 enum class SessionStage : uint8_t {
   kOpened,     // its first message is awaited
+  kAsking,     // what it asked is being found out
   kMaking,     // its region is being made
   kThreads,    // its thread ids are awaited
   kAttaching,  // the loop has been told
@@ -30,8 +31,11 @@ class Session {
   Session(FileDescriptor socket, Peer peer) : peer_(std::move(peer)), socket_(std::move(socket)) {}
 
   enum class Received : uint8_t { kNothing, kMessage, kTooLong, kGone };
-  // The next whole message, valid until the next call. File descriptors that come with it are refused.
+  // The next whole message, valid until the next call. Of the file descriptors that come with it the first is kept
+  // until then, unless somebody takes it.
   Received Receive(std::span<const std::byte>* message);
+  [[nodiscard]] FileDescriptor TakePassed() { return std::move(passed_); }
+  void DropPassed() { passed_.Close(); }
 
   // Queues a message; `fd` is duplicated to the peer with it and stays the caller's until it was sent.
   void Send(std::vector<std::byte> message, int fd = -1);
@@ -60,6 +64,7 @@ class Session {
   FileDescriptor socket_;
   std::deque<Outgoing> outbox_;
   std::vector<std::byte> inbox_;
+  FileDescriptor passed_;
 };
 
 }  // namespace sluice

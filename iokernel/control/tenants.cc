@@ -54,8 +54,14 @@ void Tenants::Leave(AppId id) {
   // kMaking: freed as soon as it is made.
 }
 
+void Tenants::Ask(AppId id, FlowQuestion& question) {
+  SLUICE_CHECK(at(id).stage == Stage::kAttached, "only an attached app's policy can be asked");
+  commands_.push_back({CommandKind::kAsk, id, nullptr, &question});
+  ++awaited_;
+}
+
 void Tenants::Post(CommandKind kind, Tenant& tenant) {
-  commands_.push_back({kind, tenant.params.id, tenant.app.get()});
+  commands_.push_back({kind, tenant.params.id, tenant.app.get(), nullptr});
   ++awaited_;
 }
 
@@ -66,7 +72,7 @@ void Tenants::Free(Tenant& tenant) {
 
 std::optional<Tenants::Event> Tenants::OnDone(Workshop::Done done) {
   Tenant& tenant = at(done.id);
-  Event event{Event::Kind::kMade, done.id, tenant.session, {}};
+  Event event{Event::Kind::kMade, done.id, tenant.session, {}, nullptr};
   if (done.app != nullptr) {
     tenant.app = std::move(done.app);
     tenant.stage = Stage::kReady;
@@ -83,18 +89,20 @@ std::optional<Tenants::Event> Tenants::OnDone(Workshop::Done done) {
 }
 
 std::optional<Tenants::Event> Tenants::OnReply(const Reply& reply) {
-  SLUICE_CHECK(awaited_ > 0 && slots_[reply.id] != nullptr, "the loop answered what it was not asked");
+  SLUICE_CHECK(awaited_ > 0, "the loop answered what it was not asked");
   --awaited_;
+  if (reply.kind == CommandKind::kAsk) return Event{Event::Kind::kAnswered, reply.id, 0, {}, reply.question};
+  SLUICE_CHECK(slots_[reply.id] != nullptr, "the loop answered for an app that is none");
   Tenant& tenant = at(reply.id);
   if (reply.kind == CommandKind::kDetach) {
     backend_.Release(reply.id);
     tenant.tids.clear();
     Free(tenant);
-    return Event{Event::Kind::kGone, reply.id, 0, tenant.params.name};
+    return Event{Event::Kind::kGone, reply.id, 0, tenant.params.name, nullptr};
   }
   if (tenant.leaving) return std::nullopt;  // its kDetach is on the way
   tenant.stage = Stage::kAttached;
-  return Event{Event::Kind::kAttached, reply.id, tenant.session, {}};
+  return Event{Event::Kind::kAttached, reply.id, tenant.session, {}, nullptr};
 }
 
 std::optional<Tenants::Event> Tenants::Next() {
@@ -112,7 +120,7 @@ std::optional<Tenants::Event> Tenants::Next() {
     // It may have left, and its successor with the same id may have come, since the loop said so.
     if (notice.id >= kMaxApps || slots_[notice.id] == nullptr || slots_[notice.id]->stage != Stage::kAttached) continue;
     const auto kind = notice.kind == Notice::Kind::kFaulted ? Event::Kind::kFaulted : Event::Kind::kUnresponsive;
-    return Event{kind, notice.id, slots_[notice.id]->session, {}};
+    return Event{kind, notice.id, slots_[notice.id]->session, {}, nullptr};
   }
   return std::nullopt;
 }

@@ -47,12 +47,23 @@ class Tenants {
   // Precondition: stage kReady. Tells the backend, then the loop.
   void Attach(AppId id, std::vector<uint32_t> tids);
   void Leave(AppId id);
+  // Has the loop ask the app's steering policy. Precondition: stage kAttached, and not leaving.
+  void Ask(AppId id, FlowQuestion& question);
 
   struct Event {
-    enum class Kind : uint8_t { kMade, kNotMade, kAttached, kUnresponsive, kFaulted, kGone } kind = Kind::kMade;
+    enum class Kind : uint8_t {
+      kMade,
+      kNotMade,
+      kAttached,
+      kUnresponsive,
+      kFaulted,
+      kGone,
+      kAnswered,  // question, as it was given to Ask
+    } kind = Kind::kMade;
     AppId id = kNoApp;
     uint64_t session = 0;
     std::string text;  // kNotMade: why; kGone: its name, once nothing of it is left but memory
+    FlowQuestion* question = nullptr;
   };
   // Moves everything on as far as it goes; returns what the server must know, one by one.
   std::optional<Event> Next();

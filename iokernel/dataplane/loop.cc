@@ -56,6 +56,8 @@ struct Loop::Impl final : AllocatorHost {
     if (now - last_pass >= options.allocator.interval) {
       Pass(now, work > 0);
       tx.DeliverLocal(now);
+    } else {
+      allocator.Urgent(now);
     }
     Account(now, work > 0);
     return work > 0;
@@ -86,13 +88,18 @@ struct Loop::Impl final : AllocatorHost {
     // A command is taken only when its reply has room.
     for (uint32_t i = 0; i < kCommandsPerPass && !replies.Full() && commands.Pop(&command); ++i) {
       counters.commands.Add();
-      Reply reply{command.kind, command.id, nullptr};
-      if (command.kind == CommandKind::kAttach) {
-        Attach(*command.app);
-        reply.app = command.app;
-        reply.id = command.app->params().id;
-      } else {
-        reply.app = Detach(command.id, now);
+      Reply reply{command.kind, command.id, command.app, command.question};
+      switch (command.kind) {
+        case CommandKind::kAttach:
+          Attach(*command.app);
+          reply.id = command.app->params().id;
+          break;
+        case CommandKind::kDetach:
+          reply.app = Detach(command.id, now);
+          break;
+        case CommandKind::kAsk:
+          AnswerQuestion(command.id, *command.question);
+          break;
       }
       SLUICE_CHECK(replies.Push(reply), "a queue that was not full has room");
     }
@@ -119,6 +126,18 @@ struct Loop::Impl final : AllocatorHost {
     unresponsive.reset(id);
     faulted.reset(id);
     return apps.Remove(id);
+  }
+
+  void AnswerQuestion(AppId id, FlowQuestion& question) {
+    AppState* state = apps.Get(id);
+    if (state == nullptr || state->dead) return;
+    Answer(question.flow, state->steering, *state->view);
+    question.answered = true;
+    const KthreadId k = question.flow.answer.kthread;
+    if (k >= state->view->kthreads.size()) return;
+    const KthreadView& kthread = state->view->kthreads[k];
+    question.core = kthread.parked ? kNoCore : kthread.core;
+    question.waiting = kthread.rx_sent - kthread.rx_consumed;
   }
 
   // Apps whose memory has failed: gone for everybody but the control thread, which is told.
@@ -251,6 +270,7 @@ bool Loop::Post(const Command& command) {
 bool Loop::NextReply(Reply* reply) { return impl_->replies.Pop(reply); }
 bool Loop::NextNotice(Notice* notice) { return impl_->notices.Pop(notice); }
 void Loop::Stop() { impl_->stop.store(true, std::memory_order_relaxed); }
+Recorder& Loop::recorder() { return impl_->allocator.recorder(); }
 const LoopCounters& Loop::counters() const { return impl_->counters; }
 const Allocator& Loop::allocator() const { return impl_->allocator; }
 

@@ -18,24 +18,38 @@
 #include "iokernel/dataplane/counters.h"
 #include "iokernel/dataplane/link.h"
 #include "iokernel/dataplane/port.h"
+#include "policies/flow_request.h"
 
 namespace sluice {
 
 enum class CommandKind : uint8_t {
   kAttach,  // app: becomes reachable
   kDetach,  // id: loses its cores, address and buffers; the reply returns the app
+  kAsk,     // id, question: the reply returns it
+};
+
+// A question to an app's steering policy. The asker's; not to be touched until the reply.
+struct FlowQuestion {
+  FlowRequest flow;
+  // The answer, beside what is in `flow`.
+  bool answered = false;  // false: the app has gone
+  // Where the kthread of an explanation is.
+  CoreId core = kNoCore;  // kNoCore: it has none
+  uint32_t waiting = 0;   // packets that it has not taken yet
 };
 
 struct Command {
   CommandKind kind = CommandKind::kAttach;
   AppId id = kNoApp;
   DataplaneApp* app = nullptr;
+  FlowQuestion* question = nullptr;
 };
 
 struct Reply {
   CommandKind kind = CommandKind::kAttach;
   AppId id = kNoApp;
   DataplaneApp* app = nullptr;
+  FlowQuestion* question = nullptr;
 };
 
 // What the loop tells the control thread by itself.
@@ -67,6 +81,7 @@ class Loop {
   [[nodiscard]] bool NextReply(Reply* reply);
   [[nodiscard]] bool NextNotice(Notice* notice);
   void Stop();
+  [[nodiscard]] Recorder& recorder();  // to start, drain and stop it
 
   // Any thread.
   [[nodiscard]] const LoopCounters& counters() const;

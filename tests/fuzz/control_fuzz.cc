@@ -67,6 +67,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CheckAttach(*wish);
   } else if (const auto* threads = std::get_if<ThreadsWish>(&*message)) {
     SLUICE_CHECK(threads->tids.size() <= size / sizeof(uint32_t), "threads that were not sent");
+  } else if (const auto* command = std::get_if<CommandWish>(&*message)) {
+    const bool has_flow = command->verb <= CommandVerb::kFlowRemove;
+    SLUICE_CHECK(!has_flow || (command->tuple.source_port != 0 && command->tuple.destination != 0), "a flow of nobody");
+    SLUICE_CHECK(command->app.size() < abi::kMaxName, "a name that is too long");
   } else {
     SLUICE_CHECK(!std::get<QueryWish>(*message).what.empty(), "a query for nothing");
   }

@@ -3,6 +3,9 @@
 //   Pass/N/dirty   N running kthreads in 16 apps, every signal line written by another CPU before each pass
 //   Pass/N/clean   the same, nobody writes: what is left when no line has to travel
 //   BareRead/N     the limit: reading N dirtied lines, prefetched, and nothing else
+//   Sleeping/N     16 running kthreads beside N apps that sleep with a timer each: what is attached must not cost
+//   Recording/N    a pass with decisions recorded against one without, in turns; N kthreads, all of them with a queue.
+//                  share_of_loop: what recording adds, of a loop that makes a pass every 5 us
 //   OnSent         a packet for a sleeping app, to the wake; and one for an app that is awake
 //
 // ns_per_kthread is the figure; it is the writes by another CPU that cost. Run on an idle machine of two CPUs.
@@ -17,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "iokernel/brain/recorder.h"
 #include "tests/lib/puppet.h"
 
 namespace sluice {
@@ -106,10 +110,9 @@ struct Machine {
   Ticks now = 1'000'000;
 };
 
-// The median pass: the machine may be taken away from us in the middle of one.
-void PerKthread(benchmark::State& state, std::vector<Ticks>& passes) {
+double NsPerTick() {
   // The counter runs at a constant rate; measured against the clock once.
-  static const double ns_per_tick = [] {
+  static const double value = [] {
     const auto start = std::chrono::steady_clock::now();
     const Ticks first = abi::ReadTsc();
     while (std::chrono::steady_clock::now() - start < std::chrono::milliseconds(20)) {
@@ -118,9 +121,17 @@ void PerKthread(benchmark::State& state, std::vector<Ticks>& passes) {
     const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
     return took.count() / static_cast<double>(last - first);
   }();
+  return value;
+}
+
+// The median: the machine may be taken away from us in the middle of a pass.
+double Median(std::vector<Ticks>& passes) {
   std::nth_element(passes.begin(), passes.begin() + passes.size() / 2, passes.end());
-  state.counters["ns_per_kthread"] =
-      static_cast<double>(passes[passes.size() / 2]) * ns_per_tick / static_cast<double>(state.range(0));
+  return static_cast<double>(passes[passes.size() / 2]);
+}
+
+void PerKthread(benchmark::State& state, std::vector<Ticks>& passes) {
+  state.counters["ns_per_kthread"] = Median(passes) * NsPerTick() / static_cast<double>(state.range(0));
 }
 
 void Pass(benchmark::State& state, bool dirty) {
@@ -161,6 +172,76 @@ void BareRead(benchmark::State& state) {
   PerKthread(state, passes);
 }
 BENCHMARK(BareRead)->Arg(16)->Arg(256)->Arg(1024)->UseRealTime();
+
+void Sleeping(benchmark::State& state) {
+  BindTo(0);
+  constexpr uint16_t kRunning = 16;
+  NullBackend backend;
+  QuietHost host;
+  AllocatorOptions options = MachineOptions(kRunning);
+  options.grants_per_pass = kRunning;
+  Allocator allocator(options, backend, host);
+  std::vector<std::unique_ptr<PuppetApp>> apps;
+  Ticks now = 1'000'000;
+  // First all of them run once and park with a timer that is far away, then the last one keeps the cores.
+  for (AppId id = 0; id < state.range(0); id++) {
+    apps.push_back(std::make_unique<PuppetApp>(id, uint16_t{1}));
+    PuppetApp& app = *apps.back();
+    allocator.Attach(app.spec, app.Memory());
+    allocator.OnSent(id, 0, 1, now);
+    app[0].Start();
+    app[0].Take(1);
+    app[0].next_timer = now + (Ticks{1} << 40) + id;
+    app[0].Park();
+    allocator.Pass(now += 5000);
+  }
+  PuppetApp busy(kMaxApps - 1, kRunning);
+  allocator.Attach(busy.spec, busy.Memory());
+  for (KthreadId k = 0; k < kRunning; k++) allocator.OnSent(busy.spec.id, k, 1, now);
+  for (int i = 0; i < kRunning + 4; i++) {
+    busy.StartAll();
+    allocator.Pass(now += 5000);
+  }
+  for (KthreadId k = 0; k < kRunning; k++) busy[k].Take(1);
+  for (auto _ : state) allocator.Pass(now += 5000);
+}
+BENCHMARK(Sleeping)->Arg(0)->Arg(16)->Arg(64)->Arg(255);
+
+void Recording(benchmark::State& state) {
+  BindTo(0);
+  Machine machine(static_cast<uint16_t>(state.range(0)));
+  Recorder& recorder = machine.allocator->recorder();
+  std::vector<std::byte> scratch(Recorder::kRingBytes);
+  std::vector<Ticks> off, on;
+  const auto passes = [&](std::vector<Ticks>& took) {
+    for (int i = 0; i < 64; i++) {
+      // A uthread comes and one goes, and one is always there.
+      for (abi::SignalLine* line : machine.lines) {
+        line->rq_head.store(line->rq_tail.load());
+        line->rq_tail.store(line->rq_tail.load() + 1);
+      }
+      const Ticks start = abi::ReadTsc();
+      machine.allocator->Pass(machine.now += 5000);
+      took.push_back(abi::ReadTsc() - start);
+    }
+  };
+  for (auto _ : state) {
+    passes(off);
+    if (!recorder.Start()) state.SkipWithError("the last recording has not ended");
+    machine.allocator->Pass(machine.now += 5000);
+    passes(on);
+    recorder.Stop();
+    machine.allocator->Pass(machine.now += 5000);
+    while (recorder.Read(scratch) > 0) {
+    }
+  }
+  const double without = Median(off) * NsPerTick(), with = Median(on) * NsPerTick();
+  state.counters["pass_ns"] = without;
+  state.counters["recorded_pass_ns"] = with;
+  state.counters["share_of_loop"] = (with - without) / 5000;
+  state.counters["dropped"] = static_cast<double>(recorder.dropped());
+}
+BENCHMARK(Recording)->Arg(16)->Arg(64)->Arg(256)->Arg(1024)->UseRealTime();
 
 // From the packet to the wake, and what puts everything back: two passes and a park.
 void OnSentAsleep(benchmark::State& state) {

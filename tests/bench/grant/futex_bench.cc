@@ -1,7 +1,10 @@
 // futex_bench.cc - grants and cedes through the futex backend against the bare system calls, in one run.
 //
-//   Wake/GAP    from the grant to the first instruction of a kthread on CPU 1 that has slept for GAP microseconds
-//   Interrupt   from the request to the signal handler of a thread that spins on CPU 1
+//   Wake/GAP/BURNER  from the grant to the first instruction of a kthread on CPU 1 that has slept for GAP microseconds;
+//                    BURNER 1: beside an idle burner, as with iokerneld's `idle_burner`
+//   Cede             from the cede of a kthread that is busy on CPU 1 to its park, which it does in its signal handler;
+//                    against a signal to a handler that only says so
+//   Interrupt        from the request to the signal handler of a thread that spins on CPU 1
 //
 // Both sides take turns, one sample each, so that whatever the machine does hits both. `ratio_p50` and `ratio_p99`
 // are ours to bare. A virtual CPU that was halted takes 20-30 us to come back: that is the gap of 5000.
@@ -21,6 +24,7 @@
 
 #include "iokernel/abi/cede_signal.h"
 #include "iokernel/abi/clock.h"
+#include "iokernel/control/idle_burner.h"
 #include "iokernel/grant/futex.h"
 #include "tests/lib/futex_kthread.h"
 
@@ -113,6 +117,9 @@ class BareSleeper {
 
 void Wake(benchmark::State& state) {
   const auto gap_us = static_cast<uint64_t>(state.range(0));
+  IdleBurner burner;
+  const std::vector<uint16_t> cpus = {1};
+  if (state.range(1) == 1 && !burner.Start(cpus).empty()) state.SkipWithError("no idle burner");
   BareSleeper bare;
   std::atomic<Ticks> woke{0};
   test::FutexKthread kthread([&](const abi::GrantHolder&) { woke.store(ReadTsc(), std::memory_order_release); });
@@ -135,12 +142,75 @@ void Wake(benchmark::State& state) {
   }
   Report(state, ours, theirs);
 }
-BENCHMARK(Wake)->Arg(20)->Iterations(3000)->UseRealTime();
-BENCHMARK(Wake)->Arg(300)->Iterations(1000)->UseRealTime();
-BENCHMARK(Wake)->Arg(5000)->Iterations(100)->UseRealTime();
+BENCHMARK(Wake)->Args({20, 0})->Args({20, 1})->Iterations(3000)->UseRealTime();
+BENCHMARK(Wake)->Args({300, 0})->Args({300, 1})->Iterations(1000)->UseRealTime();
+BENCHMARK(Wake)->Args({5000, 0})->Args({5000, 1})->Iterations(100)->UseRealTime();
 
 std::atomic<Ticks> handled{0};
 void OnCedeSignal(int) { handled.store(ReadTsc(), std::memory_order_release); }
+
+// Parks in its handler and waits there for the next grant, as a kthread of the runtime does in the middle of a uthread.
+std::atomic<abi::GrantHolder*> cede_holder{nullptr};
+std::atomic<bool> cede_over{false};
+void ParkInHandler(int) {
+  abi::GrantHolder* holder = cede_holder.load(std::memory_order_relaxed);
+  if (holder == nullptr || !holder->CedeRequested()) {
+    handled.store(1, std::memory_order_release);
+    return;
+  }
+  holder->Park({.flags = abi::kParkPreempted});
+  (void)holder->AwaitGrant([](const std::atomic<uint32_t>& word, uint32_t value) {
+    test::FutexWait(word, value);
+    return true;
+  });
+}
+
+void Cede(benchmark::State& state) {
+  struct sigaction action {};
+  action.sa_handler = ParkInHandler;
+  sigaction(abi::kCedeSignal, &action, nullptr);
+  cede_over.store(false);
+  test::FutexKthread kthread([](abi::GrantHolder& holder) {
+    cede_holder.store(&holder);
+    while (!cede_over.load(std::memory_order_relaxed)) __builtin_ia32_pause();
+    cede_holder.store(nullptr);
+  });
+  BindTo(0);
+  FutexBackend backend({.core_cpus = {1}, .loop_cpu = 0, .thread_pidfds = true});
+  const EnrolledThread thread{kthread.tid(), &kthread.grant.generation};
+  backend.Enrol(0, getpid(), {&thread, 1}, Priority::kLatencyCritical);
+  abi::GrantIssuer issuer(&kthread.signal, &kthread.grant);
+  const auto await = [&](abi::GrantEvent event) {
+    while (issuer.Poll() != event) __builtin_ia32_pause();
+  };
+  const auto grant = [&] {
+    issuer.Grant(0, 1);
+    backend.Wake(0, 0, 0);
+    await(abi::GrantEvent::kStarted);
+    while (cede_holder.load() == nullptr) __builtin_ia32_pause();
+    Spin(20);
+  };
+  grant();
+  Samples ours, theirs;
+  for (auto _ : state) {
+    handled.store(0);
+    Ticks start = ReadTsc();
+    syscall(SYS_tgkill, getpid(), kthread.tid(), abi::kCedeSignal);
+    while (handled.load(std::memory_order_acquire) == 0) __builtin_ia32_pause();
+    theirs.Add(ReadTsc() - start);
+    Spin(20);
+    start = ReadTsc();
+    issuer.Cede();
+    backend.Interrupt(0, 0);
+    await(abi::GrantEvent::kParked);
+    ours.Add(ReadTsc() - start);
+    grant();
+  }
+  Report(state, ours, theirs);
+  cede_over.store(true);
+  await(abi::GrantEvent::kParked);
+}
+BENCHMARK(Cede)->Iterations(3000)->UseRealTime();
 
 void Interrupt(benchmark::State& state) {
   struct sigaction action {};

@@ -88,7 +88,7 @@ const Mistake kMistakes[] = {
      R"(s.toml:1:2: got unknown table "iokernl", allowed: [iokernel], [policy], [net], [[app]], did you mean [iokernel]?)"},
     {"port = \"null\"\n", R"(s.toml:1:1: got unknown key "port", allowed: [iokernel], [policy], [net], [[app]])"},
     {"[iokernel]\ncorse = [1]\n",
-     R"(s.toml:2:1: [iokernel]: got unknown key "corse", allowed: port, cores, cpu, interval_us, run_dir, grant, did you mean cores?)"},
+     R"(s.toml:2:1: [iokernel]: got unknown key "corse", allowed: port, cores, cpu, interval_us, run_dir, grant, idle_burner, did you mean cores?)"},
     {"[app]\nname = \"a\"\n",
      R"(s.toml:1:2: app: got a table, allowed: [[app]], once for each app, did you mean [[app]]?)"},
     {"net = 3\n", R"(s.toml:1:1: net: got 3, allowed: a table, [net])"},
@@ -104,6 +104,8 @@ const Mistake kMistakes[] = {
     {"[iokernel]\ninterval_us = 0\n",
      R"(s.toml:2:15: [iokernel] interval_us: got 0, allowed: 1 to 100000 microseconds)"},
     {"[iokernel]\nport = 3\n", R"(s.toml:2:8: [iokernel] port: got 3, allowed: a text in quotes, did you mean "3"?)"},
+    {"[iokernel]\nidle_burner = \"yes\"\n",
+     R"(s.toml:2:15: [iokernel] idle_burner: got "yes", allowed: on, off)"},
     {"[iokernel]\ngrant = \"fuetx\"\n",
      R"(s.toml:2:9: [iokernel] grant: got "fuetx", allowed: auto, futex, ksched, did you mean futex?)"},
     {"[iokernel\n", "s.toml:1:10: not TOML: Error while parsing table header: expected ']', saw '\\n'"},
@@ -330,7 +332,9 @@ Config RandomConfig(std::mt19937& random) {
   const char* const kDirs[] = {"/run/sluice", "/tmp/a \\\"b\\\" c", "/tmp/\\u00e9\\\\x", "/tmp/t\\tt/../z/"};
   if (below(2) > 0) toml += std::string("run_dir = \"") + kDirs[below(3)] + "\"\n";
   const char* const kGrants[] = {"auto", "futex", "ksched"};
-  toml += std::string("grant = \"") + kGrants[below(3)] + "\"\n[policy]\n";
+  toml += std::string("grant = \"") + kGrants[below(3)] + "\"\n";
+  if (below(2) == 0) toml += "idle_burner = \"on\"\n";
+  toml += "[policy]\n";
   std::vector<std::string> steering;
   for (const PolicyInfo& policy : PolicyList()) {
     if (policy.kind == PolicyKind::kSteering) steering.emplace_back(policy.name);

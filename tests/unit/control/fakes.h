@@ -3,9 +3,11 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <vector>
 
+#include "iokernel/brain/recorder.h"
 #include "iokernel/control/gateway.h"
 
 namespace sluice {
@@ -16,7 +18,12 @@ class FakeDataplane final : public DataplaneGateway {
     const std::lock_guard lock(mutex_);
     if (full_) return false;
     seen_.push_back(command.kind);
-    replies_.push_back({command.kind, command.id, command.app});
+    if (command.question != nullptr && answer_) {
+      answer_(command.question->flow);
+      command.question->answered = true;
+      command.question->core = 2;
+    }
+    replies_.push_back({command.kind, command.id, command.app, command.question});
     changed_.notify_all();
     return true;
   }
@@ -36,6 +43,8 @@ class FakeDataplane final : public DataplaneGateway {
   }
   const LoopCounters& loop_counters() const override { return loop_counters_; }
   const AllocatorCounters& allocator_counters() const override { return allocator_counters_; }
+  const AllocatorOptions& allocator_options() const override { return allocator_options_; }
+  Recorder& recorder() override { return recorder_; }
 
   // The test's thread.
   void Hold(bool held) {
@@ -49,6 +58,11 @@ class FakeDataplane final : public DataplaneGateway {
   void Say(const Notice& notice) {
     const std::lock_guard lock(mutex_);
     notices_.push_back(notice);
+  }
+  // What the apps' steering policies answer; without it, the apps have gone.
+  void AnswerWith(std::function<void(FlowRequest&)> answer) {
+    const std::lock_guard lock(mutex_);
+    answer_ = std::move(answer);
   }
   // Waits until that many commands have come; what they were.
   std::vector<CommandKind> Await(size_t count) {
@@ -67,6 +81,9 @@ class FakeDataplane final : public DataplaneGateway {
   std::deque<Notice> notices_;
   LoopCounters loop_counters_;
   AllocatorCounters allocator_counters_;
+  AllocatorOptions allocator_options_{.cores = {CoreSpec{1}, CoreSpec{2}, CoreSpec{3}}};
+  Recorder recorder_;
+  std::function<void(FlowRequest&)> answer_;
 };
 
 class FakeBackend final : public GrantBackend {
