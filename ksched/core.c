@@ -206,9 +206,9 @@ void ksched_returned(struct ksched_thread *t)
 			stats->astray++;
 #ifdef KSCHED_DEBUG
 		WARN_ONCE(core->inside, "ksched: two kthreads on CPU %u\n", core->cpu);
-		WARN_ONCE(raw_smp_processor_id() != core->cpu && cpu_active(core->cpu) &&
-				  cpumask_equal(current->cpus_ptr, cpumask_of(core->cpu)),
-			  "ksched: a kthread of CPU %u runs on CPU %u\n", core->cpu, raw_smp_processor_id());
+		/* One that is bound to the CPU and does not run there; one that could not be bound is astray. */
+		if (cpu_active(core->cpu) && cpumask_equal(current->cpus_ptr, cpumask_of(core->cpu)))
+			WARN_ONCE(raw_smp_processor_id() != core->cpu, "ksched: not on CPU %u\n", core->cpu);
 		core->inside = t;
 #endif
 	}
@@ -290,7 +290,7 @@ void ksched_cores_stop(void)
 
 	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
 		while (atomic_read(&ksched_cores[cpu].kicked))
-			msleep(1);
+			usleep_range(50, 200);
 		cancel_delayed_work_sync(&ksched_cores[cpu].overdue);
 	}
 	synchronize_rcu(); /* interrupts that have said that they arrived are over */

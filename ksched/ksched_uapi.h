@@ -62,7 +62,7 @@ struct ksched_status {
 struct ksched_stats {
 	__u64 grants;	  /* carried out */
 	__u64 refused;	  /* outcome not 0 */
-	__u64 handovers;  /* of the grants, those that found the core still held and were carried out by its holder's PARK */
+	__u64 handovers;  /* of the grants, those that found the core held and waited for its holder to leave */
 	__u64 kicks;	  /* interrupts taken because of a kick */
 	__u64 cedes;	  /* signals sent */
 	__u64 yields;	  /* signals sent */

@@ -20,6 +20,16 @@ struct ksched_file {
 	struct ksched_thread *thread;
 };
 
+static bool is_iokernel(const struct ksched_file *f)
+{
+	return smp_load_acquire(&f->claims); /* pairs with the release in claim */
+}
+
+static struct ksched_thread *thread_of(const struct ksched_file *f)
+{
+	return smp_load_acquire(&f->thread); /* pairs with the release in enrol */
+}
+
 static int ksched_open(struct inode *inode, struct file *file)
 {
 	struct ksched_file *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
@@ -70,7 +80,7 @@ static long enrol(struct ksched_file *f, void __user *user)
 	} else {
 		error = ksched_enrol(&arg, &t);
 		if (!error)
-			smp_store_release(&f->thread, t); /* pairs with the acquire in ksched_ioctl */
+			smp_store_release(&f->thread, t); /* pairs with thread_of */
 	}
 	mutex_unlock(&f->lock);
 	return error;
@@ -91,7 +101,7 @@ static long claim(struct ksched_file *f, void __user *user)
 	mutex_lock(&f->lock);
 	error = f->claims || f->thread ? -EINVAL : ksched_claim();
 	if (!error)
-		smp_store_release(&f->claims, true);
+		smp_store_release(&f->claims, true); /* pairs with is_iokernel */
 	mutex_unlock(&f->lock);
 	return error;
 }
@@ -143,7 +153,7 @@ static long ksched_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct ksched_file *f = file->private_data;
 	void __user *user = (void __user *)arg;
-	struct ksched_thread *t = smp_load_acquire(&f->thread);
+	struct ksched_thread *t = thread_of(f);
 
 	switch (cmd) {
 	case KSCHED_IOC_PARK:
@@ -157,7 +167,7 @@ static long ksched_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KSCHED_IOC_VERSION:
 		return KSCHED_ABI_VERSION;
 	}
-	if (!smp_load_acquire(&f->claims))
+	if (!is_iokernel(f))
 		return _IOC_TYPE(cmd) == KSCHED_IOC_MAGIC ? -EPERM : -ENOTTY;
 	switch (cmd) {
 	case KSCHED_IOC_KICK:
@@ -181,7 +191,7 @@ static int ksched_mmap(struct file *file, struct vm_area_struct *vma)
 	size_t bytes;
 	void *memory;
 
-	if (!smp_load_acquire(&f->claims))
+	if (!is_iokernel(f))
 		return -EPERM;
 	switch ((u64)vma->vm_pgoff << PAGE_SHIFT) {
 	case KSCHED_MAP_REQUESTS:

@@ -13,6 +13,8 @@ packages=(
   libsystemd-dev
   # tests, formatting, fuzzing
   libgtest-dev libgmock-dev libbenchmark-dev clang clang-format clang-tidy libclang-rt-dev
+  # a kernel module and a virtual machine to test it in
+  linux-headers-cloud-amd64 qemu-system-x86 busybox-static kmod cpio
   # namespaces, demo, experiments, plots
   iproute2 ethtool iputils-ping python3 python3-matplotlib
 )

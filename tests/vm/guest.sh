@@ -38,6 +38,8 @@ check Module.unloads rmmod ksched
 # The whole system: iokerneld on the first NIC through vfio, Linux on the second, the cable between them.
 stat_says() { sluicectl stat | grep -q "$1"; }
 load() { # SECONDS: all that was sent came back
+  # Each end knows the other's link address first: an iokerneld that has just started keeps few packets meanwhile.
+  eventually ping -c 1 -W 2 10.9.0.7 || return 1
   synthetic client --target 10.9.0.7:7000 --rate 200 --flows 16 --seconds "$1" --warmup 0.2 --drain-ms 5000 --cpus 3 \
     >/tmp/load.json && cat /tmp/load.json && grep -q '"lost":0,' /tmp/load.json
 }
