@@ -1,9 +1,15 @@
 // main.cc - simulator: judges policies on machines that need not exist.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <optional>
+#include <sstream>
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "apps/lib/result.h"
 #include "apps/simulator/commands.h"
@@ -40,7 +46,10 @@ struct RunCommand {
     if (!plan) return Fail(plan.error(), kBadUsage);
     if (auto started = StartTables(TableBytes(*plan)); !started) return Fail(started.error());
     Timeline grants(plan->cores);
-    const auto result = Simulate(*plan, timeline.empty() ? nullptr : &grants);
+    std::optional<ProgressBar> bar;
+    bar.emplace(plan->requests);
+    const auto result = Simulate(*plan, timeline.empty() ? nullptr : &grants, bar->done());
+    bar.reset();
     if (!result) return Fail(result.error());
     if (json != "-") PrintSummary(*plan, *result);
     if (!timeline.empty()) {
@@ -52,14 +61,119 @@ struct RunCommand {
   }
 };
 
+struct SweepCommand {
+  std::vector<std::string> vary;
+  std::string csv, json;
+  uint32_t threads = std::max(1u, std::thread::hardware_concurrency());
+  bool list = false;
+
+  void AddTo(CLI::App* command) {
+    command->allow_extras();
+    command->footer("Every other option is one of `simulator run` and holds for all jobs.");
+    command
+        ->add_option("--vary", vary, "FLAG=VALUE,VALUE,...: one job per value, and per combination of several --vary")
+        ->required();
+    command->add_option("-j,--jobs", threads, "jobs at a time (all CPUs)")->check(CLI::Range(1, 1024));
+    command->add_flag("--list", list, "print the jobs as commands, one per line, and run none");
+    command->add_option("--csv", csv, "file of one row per job; -: the standard output");
+    command->add_option("--json", json, "file of one JSON array; -: the standard output");
+  }
+
+  // All combinations; the last --vary runs fastest.
+  [[nodiscard]] tl::expected<std::vector<std::vector<std::string>>, std::string> Combinations(
+      const std::vector<std::string>& base) const {
+    std::vector<std::vector<std::string>> all{base};
+    for (const std::string& one : vary) {
+      const size_t equals = one.find('=');
+      if (equals == std::string::npos || equals == 0 || equals + 1 == one.size()) {
+        return tl::unexpected("--vary " + one + ": FLAG=VALUE,VALUE,... is wanted, as load=0.2,0.5");
+      }
+      std::vector<std::vector<std::string>> more;
+      for (const std::vector<std::string>& words : all) {
+        std::istringstream values(one.substr(equals + 1));
+        for (std::string value; std::getline(values, value, ',');) {
+          more.push_back(words);
+          more.back().push_back("--" + one.substr(0, equals));
+          more.back().push_back(value);
+        }
+      }
+      all = std::move(more);
+    }
+    return all;
+  }
+
+  int Run(const std::vector<std::string>& base) const {
+    const auto combinations = Combinations(base);
+    if (!combinations) return Fail(combinations.error(), kBadUsage);
+    std::vector<SweepJob> jobs;
+    uint64_t table_bytes = 0;
+    for (std::vector<std::string> words : *combinations) {
+      SweepJob job{.command = "simulator run", .plan = {}};
+      for (const std::string& word : words) job.command += ' ' + word;
+      CLI::App command("job");
+      RunOptions options;
+      options.AddTo(&command);
+      std::reverse(words.begin(), words.end());  // as CLI11 wants them
+      try {
+        command.parse(words);
+      } catch (const CLI::ParseError& error) {
+        return Fail(job.command + ": " + error.what(), kBadUsage);
+      }
+      auto plan = options.Plan();
+      if (!plan) return Fail(job.command + ": " + plan.error(), kBadUsage);
+      table_bytes = std::max(table_bytes, TableBytes(*plan));
+      job.plan = std::move(*plan);
+      jobs.push_back(std::move(job));
+    }
+    if (list) {
+      for (const SweepJob& job : jobs) std::printf("%s --json -\n", job.command.c_str());
+      return 0;
+    }
+    if (auto started = StartTables(table_bytes * threads); !started) return Fail(started.error());
+    const auto results = RunSweep(jobs, threads);
+    if (!results) return Fail(results.error());
+    std::string rows = CsvHeading(), objects;
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      rows += '\n' + CsvRow(jobs[i].plan, (*results)[i]);
+      objects += (i == 0 ? "[" : ",\n") + ReportJson(jobs[i].plan, (*results)[i]);
+    }
+    if (csv.empty() && json.empty()) return Write("-", rows, "--csv");
+    int status = csv.empty() ? 0 : Write(csv, rows, "--csv");
+    if (status == 0 && !json.empty()) status = Write(json, objects + ']', "--json");
+    return status;
+  }
+};
+
+struct CalibrateCommand {
+  std::string out = "-";
+  void AddTo(CLI::App* command) {
+    command->add_option("--out", out, "file of the profile, for --profile; -: the standard output")
+        ->capture_default_str();
+  }
+  int Run() const {
+    return Write(out, CostsToml(Calibrate(), "Modelled costs, measured by `simulator calibrate`."), "--out");
+  }
+};
+
 int Main(int argc, char** argv) {
   CLI::App app("simulator - judges scheduling policies in virtual time, with the daemon's own allocator and policies");
   app.require_subcommand(1);
   RunCommand run;
   CLI::App* run_command = app.add_subcommand("run", "simulate one load under one scheduler");
   run.AddTo(run_command);
-  CLI11_PARSE(app, argc, argv);
-  return run.Run();
+  SweepCommand sweep;
+  CLI::App* sweep_command = app.add_subcommand("sweep", "simulate many: a list of independent runs");
+  sweep.AddTo(sweep_command);
+  CalibrateCommand calibrate;
+  CLI::App* calibrate_command = app.add_subcommand("calibrate", "measure what things cost on this machine");
+  calibrate.AddTo(calibrate_command);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kBadUsage;
+  }
+  if (run_command->parsed()) return run.Run();
+  return sweep_command->parsed() ? sweep.Run(sweep_command->remaining()) : calibrate.Run();
 }
 
 }  // namespace

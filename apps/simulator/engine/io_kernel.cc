@@ -1,5 +1,6 @@
 // io_kernel.cc - the model of the IOKernel's loop, and the machine's making.
 #include <algorithm>
+#include <atomic>
 #include <utility>
 #include <variant>
 
@@ -72,11 +73,14 @@ tl::expected<void, std::string> Machine::AddApp(const AppPlan& plan) {
   App& app = *made;
   app.plan = &plan;
   app.id = id;
+  // Tables of runs side by side in one process need names of their own.
+  static std::atomic<uint32_t> tables{0};
+  const std::string unique = "sim" + std::to_string(tables++);
   auto steering = MakeSteering(plan_.steering, {.max_kthreads = kthreads,
                                                 .cores = plan_.cores,
                                                 .flows = std::max(1u, plan.flows),
                                                 .app = id,
-                                                .unique = plan.name.c_str()});
+                                                .unique = unique.c_str()});
   if (!steering) return tl::unexpected("app \"" + plan.name + "\": " + steering.error());
   app.steering = std::move(*steering);
   if (SteeringMemoryBytes(plan_.steering, 1) > 0) {
@@ -87,12 +91,16 @@ tl::expected<void, std::string> Machine::AddApp(const AppPlan& plan) {
   app.seen.resize(plan.flows);
   app.flow_core.resize(plan.flows, kNoCore);
   if (plan.install_flows) {
-    if (auto* table = std::get_if<FlowAffinity>(&app.steering)) {
-      for (uint32_t flow = 0; flow < plan.flows; ++flow) {
-        (void)table->Install(HashOf(app, flow), {.source = flow, .destination = id, .protocol = 17});
-        app.seen[flow] = true;
-      }
-    }
+    std::visit(
+        [&]<class Policy>(Policy& policy) {
+          for (uint32_t flow = 0; flow < plan.flows; ++flow) {
+            const FiveTuple tuple{.source = flow, .destination = id, .protocol = 17};
+            if constexpr (requires { policy.Install(0, tuple); }) {
+              app.seen[flow] = policy.Install(HashOf(app, flow), tuple).has_value();
+            }
+          }
+        },
+        app.steering);
   }
 
   app.signals = std::vector<abi::SignalLine>(kthreads);
@@ -144,6 +152,7 @@ void Machine::Iterate(Time now) {
   const Time replies = std::exchange(replies_, 0) * costs_.reply;
   figures_.io_reply += replies;
   clock_ += replies;
+  allocator_->Urgent(ToTicks(now));
   if (!passed_ || now - last_pass_ >= plan_.interval) Pass(now);
   next_iteration_ = std::max(clock_, std::min(stream_.NextArrival(), last_pass_ + plan_.interval));
 }

@@ -233,6 +233,7 @@ void Machine::OnSignal(Kthread& k, uint32_t generation) {
 }
 
 void Machine::Park(Kthread& k, uint32_t flags) {
+  const bool ceded = k.holder.CedeRequested();
   k.app->idle.Set(k.id, false);
   k.alerted = false;
   k.number++;
@@ -241,6 +242,8 @@ void Machine::Park(Kthread& k, uint32_t flags) {
   if (timeline_ != nullptr) timeline_->Parked(static_cast<CoreId>(k.holder.core()), now_);
   k.holder.Park({.rx_consumed = k.rx_taken, .kick_seen = k.kick_seen, .next_timer = abi::kNoTimer, .flags = flags});
   ledger_.SetHeld(--held_, now_);
+  // The loop goes round all the time: a core that was asked for is handed on at once (Allocator::Urgent).
+  if (ceded) next_iteration_ = std::min(next_iteration_, std::max(clock_, now_ + costs_.ring_hop));
 }
 
 void Machine::Publish(Kthread& k, Time t) {

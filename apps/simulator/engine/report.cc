@@ -118,7 +118,9 @@ std::string CsvRow(const RunPlan& plan, const RunResult& result) {
     const auto value = json.find(heading.substr(at, end - at));
     if (!row.empty()) row += ',';
     if (value == json.end() || value->is_null()) continue;
-    row += value->is_string() ? value->get<std::string>() : value->dump();
+    // Of the texts only a service or an arrival process has commas; as JSON it is quoted as CSV wants it.
+    const bool bare = value->is_string() && value->get<std::string>().find(',') == std::string::npos;
+    row += bare ? value->get<std::string>() : value->dump();
   }
   return row;
 }

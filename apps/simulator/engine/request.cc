@@ -6,9 +6,14 @@
 #include "iokernel/abi/check.h"
 
 namespace sluice::sim {
+namespace {
 
-RequestStream::RequestStream(std::vector<Load> loads, uint64_t requests, uint64_t seed)
-    : requests_(static_cast<uint32_t>(requests)) {
+constexpr uint32_t kProgressStep = 1 << 14;
+
+}  // namespace
+
+RequestStream::RequestStream(std::vector<Load> loads, uint64_t requests, uint64_t seed, std::atomic<uint64_t>* progress)
+    : requests_(static_cast<uint32_t>(requests)), progress_(progress) {
   SLUICE_CHECK(requests <= std::numeric_limits<uint32_t>::max(), "more requests than a run can number");
   uint64_t stream = 1;
   for (Load& load : loads) {
@@ -44,6 +49,7 @@ Request RequestStream::Take() {
   request.flow = flows == 0 ? source.own_flows++ : static_cast<uint32_t>(source.flows.Below(flows));
   source.next = source.load.arrivals.Next(source.arrivals);
   FindNext();
+  if (progress_ != nullptr && taken_ % kProgressStep == 0) progress_->fetch_add(kProgressStep);
   return request;
 }
 

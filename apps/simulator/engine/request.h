@@ -1,6 +1,7 @@
 // request.h - one simulated request, and the stream of them that apps send.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -32,7 +33,8 @@ struct Load {
 // their own, so that the same seed offers every scheduler the same work.
 class RequestStream {
  public:
-  RequestStream(std::vector<Load> loads, uint64_t requests, uint64_t seed);
+  // `progress`, if there is one, counts what was taken, for another thread to look at.
+  RequestStream(std::vector<Load> loads, uint64_t requests, uint64_t seed, std::atomic<uint64_t>* progress = nullptr);
 
   // kNever if there is none left.
   [[nodiscard]] Time NextArrival() const { return next_arrival_; }
@@ -53,6 +55,7 @@ class RequestStream {
   Time next_arrival_ = kNever;
   uint32_t taken_ = 0;
   uint32_t requests_;
+  std::atomic<uint64_t>* progress_;
 };
 
 }  // namespace sluice::sim

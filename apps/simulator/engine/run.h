@@ -1,6 +1,7 @@
 // run.h - one simulation, from a plan to its figures.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <tl/expected.hpp>
@@ -19,7 +20,9 @@ struct RunResult {
   double wall_seconds = 0;
 };
 
-// Steering policies with a table need an EAL that was started before. Error: a sentence.
-[[nodiscard]] tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, Timeline* timeline = nullptr);
+// Steering policies with a table need an EAL that was started before. `progress` counts requests. Error: a
+// sentence.
+[[nodiscard]] tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, Timeline* timeline = nullptr,
+                                                            std::atomic<uint64_t>* progress = nullptr);
 
 }  // namespace sluice::sim
