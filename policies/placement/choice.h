@@ -50,6 +50,22 @@ inline AppId Victim(const MachineView& machine, AppId app) {
   return victim;
 }
 
+// The one of `among`, cores of `owner`, that was granted last: a few are looked at, many are met soon from the newest.
+inline CoreId NewestOf(const MachineView& machine, AppId owner, const CoreSet& among) {
+  constexpr size_t kFew = 16;
+  CoreId core = machine.app_cores[owner].newest;
+  if (among.test(core)) return core;
+  if (among.count() > kFew) {
+    while (!among.test(core)) core = machine.cores[core].older;
+    return core;
+  }
+  core = static_cast<CoreId>(among._Find_first());
+  for (size_t next = core; next < among.size(); next = among._Find_next(next)) {
+    if (machine.cores[next].owned_since > machine.cores[core].owned_since) core = static_cast<CoreId>(next);
+  }
+  return core;
+}
+
 // prefer(CoreSet& among) narrows the cores to those that the policy likes best.
 template <class Preference>
 PlacementChoice ChooseBy(const MachineView& machine, AppId app, Preference&& prefer) {
@@ -63,9 +79,7 @@ PlacementChoice ChooseBy(const MachineView& machine, AppId app, Preference&& pre
   if (asker.wanted != nullptr) Prefer(among, *asker.wanted);
   Prefer(among, machine.app_cores[app].last);
   if (idle) return {static_cast<CoreId>(among._Find_first()), false};
-  CoreId core = machine.app_cores[victim].newest;
-  while (!among.test(core)) core = machine.cores[core].older;
-  return {core, true};
+  return {NewestOf(machine, victim, among), true};
 }
 
 }  // namespace sluice

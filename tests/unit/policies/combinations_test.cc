@@ -159,7 +159,9 @@ class World {
     request.hash = FlowHash(flow);
     request.tuple.source = flow;
     Answer(request, app.steering, app.fake.view());
-    if (request.kind != FlowRequest::Kind::kExplain) return;
+    // A policy need not explain itself.
+    const bool explained = request.answer.reason != SteeringReason::kUnknown;
+    if (request.kind != FlowRequest::Kind::kExplain || !explained) return;
     ASSERT_LT(request.answer.kthread, app.kthreads.size());
     const AppView& view = app.fake.view();
     ASSERT_TRUE(view.active.empty() || view.kthreads[request.answer.kthread].steerable);
