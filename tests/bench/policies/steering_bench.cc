@@ -62,8 +62,10 @@ template <class P>
 void Steer(benchmark::State& state) {
   const auto count = static_cast<uint32_t>(state.range(0));
   const Load& load = LoadOf(count);
-  P policy(SteeringOptions{.max_kthreads = kKthreads, .cores = kKthreads, .flows = count});
-  testing::FakeApp app(kKthreads, kKthreads);
+  uint16_t kthreads = kKthreads;
+  benchmark::DoNotOptimize(kthreads);  // a daemon does not know it when it is compiled
+  P policy(SteeringOptions{.max_kthreads = kthreads, .cores = kthreads, .flows = count});
+  testing::FakeApp app(kthreads, kthreads);
   for (KthreadId k = 0; k < 5; k++) app.Run(k, k);
   policy.OnActiveChange(app.view());
   Hints hints;
