@@ -8,6 +8,7 @@ usage() {
 usage: scripts/vm.sh run [OPTIONS] -- CMD...            run CMD in a guest
        scripts/vm.sh pair [OPTIONS] -- SERVER -- CLIENT run one command in each of two joined guests
        scripts/vm.sh test [--full]                      test ksched, and the whole system on a PCI NIC, in a guest
+       scripts/vm.sh kernel-debug [--full]              the tests of ksched under a kernel that watches itself
        scripts/vm.sh --help
 
 The guest is Debian's kernel with busybox and files of yours in /sluice, 4 CPUs, hugepages and two virtio NICs on a
@@ -30,6 +31,8 @@ source "$root/scripts/lib/children.sh"
 source "$root/scripts/lib/build.sh"
 # shellcheck source=vm/image.sh
 source "$root/scripts/vm/image.sh"
+# shellcheck source=vm/source.sh
+source "$root/scripts/vm/source.sh"
 # shellcheck source=vm/qemu.sh
 source "$root/scripts/vm/qemu.sh"
 
@@ -156,6 +159,28 @@ build_module() {
   }
 }
 
+# Debian's source with KASAN, lock proving, atomic-sleep checks and kmemleak; a quarter of an hour to build, once.
+build_debug_kernel() {
+  local config=$root/scripts/vm/kernel-debug.config log=$vm_dir/kernel-debug.log
+  fetch_source
+  cmp -s "$config" "$vm_source/.config.from" && [[ -e $vm_source/arch/x86/boot/bzImage ]] && return 0
+  echo "vm: building the kernel, see $log"
+  run make -C "$vm_source" allnoconfig "KCONFIG_ALLCONFIG=$config" >"$log" 2>&1 &&
+    run make -C "$vm_source" "-j$(nproc)" bzImage modules >>"$log" 2>&1 || die "the kernel does not build: $log"
+  cp "$config" "$vm_source/.config.from"
+}
+
+debug_locked() {
+  build_debug_kernel
+  build_module "$vm_source"
+  # It has neither network drivers nor modules of its own: the tests of ksched alone.
+  vm_version=none
+  guest_modules=()
+  memory_mb=3072
+  local tests=("${programs[@]:0:3}")
+  test_guest "$vm_source/arch/x86/boot/bzImage" "${tests[@]/#/$vm_bin/}"
+}
+
 # test_guest KERNEL FILE...: runs the tests in a guest; their noise goes to a log. True if all passed.
 test_guest() {
   local kernel=$1 status=0 passed failed command="sh /sluice/guest.sh"
@@ -189,7 +214,11 @@ test_guest() {
   ((failed == 0))
 }
 
+# Of `test` and `kernel-debug`: which of the two is $1.
 test_command() {
+  local locked=test_locked
+  [[ $1 == test ]] || locked=debug_locked
+  shift
   while (($#)); do
     case $1 in
       --full) export SLUICE_TEST_FULL=1 ;;
@@ -203,9 +232,10 @@ test_command() {
   done
   time_s=600
   [[ -z ${SLUICE_TEST_FULL:-} ]] || time_s=1500
+  [[ $locked == test_locked ]] || time_s=3600
   fetch_kernel_locked
   if [[ -z ${SLUICE_BIN:-} ]]; then build release "${programs[@]}" >/dev/null; fi
-  with_lock "$vm_dir" test_locked
+  with_lock "$vm_dir" "$locked"
 }
 
 programs=(ksched_grant_test ksched_life_test ksched_abuse_test iokerneld sluicectl synthetic)
@@ -216,13 +246,14 @@ test_locked() {
 
 fetch_kernel_locked() {
   mkdir -p "$vm_dir"
-  with_lock "$vm_dir" fetch_kernel
+  find_kernel
+  [[ -e $vm_image/ready ]] || with_lock "$vm_dir" fetch_kernel
   vm_kernel=$vm_image/boot/vmlinuz-$vm_version
 }
 
 case ${1:-} in
   --help | -h) usage && exit 0 ;;
-  run | pair | test) ;;
+  run | pair | test | kernel-debug) ;;
   *) usage_error "unknown command '${1:-}'" ;;
 esac
 make_work_dir
@@ -231,5 +262,5 @@ shift
 case $command in
   run) run_guest "$@" ;;
   pair) pair_guests "$@" ;;
-  test) test_command "$@" ;;
+  test | kernel-debug) test_command "$command" "$@" ;;
 esac

@@ -1,6 +1,7 @@
 // counters.h - what the allocator counts. Written by the thread that calls the allocator, read by any.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -33,7 +34,8 @@ struct AllocatorCounters {
   BrainCounter deferred;   // grants put off to the next pass by grants_per_pass
   BrainCounter lies;       // impossible values in signal lines, ignored
   BrainCounter start_ticks_total;
-  BrainCounter start_ticks_max;  // longest from a grant to its acknowledgement
+  BrainCounter start_ticks_max;                   // longest from a grant to its acknowledgement
+  std::array<BrainCounter, 40> start_ticks_log2;  // of the same: entry n counts 2^n <= ticks < 2^(n + 1)
   BrainCounter cede_ticks_total;
   BrainCounter cede_ticks_max;  // longest from a cede to its park
 };

@@ -1,5 +1,6 @@
 // pass.cc - one pass of the allocator: read, then decide.
 #include <algorithm>
+#include <bit>
 
 #include "iokernel/brain/allocator_impl.h"
 
@@ -112,6 +113,8 @@ void Allocator::Impl::HandleStart(BrainApp& app, KthreadId k, Ticks now) {
   counters.starts.Add();
   counters.start_ticks_total.Add(took);
   counters.start_ticks_max.Raise(took);
+  const auto bucket = static_cast<size_t>(std::bit_width(took | 1) - 1);
+  counters.start_ticks_log2[std::min(bucket, counters.start_ticks_log2.size() - 1)].Add();
   app.kthreads[k].starting = false;
   app.starting--;
   Log(record::RecordType::kStart, app.spec.id, now, record::RecordStart{{}, k, app.views[k].core, 0, took});

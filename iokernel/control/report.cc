@@ -138,6 +138,17 @@ Json DescribePort(const ReportSources& sources) {
   return json;
 }
 
+// [{"below_us": x, "grants": n}, ...]; entry n of `counts` has those of 2^n to 2^(n + 1) ticks.
+template <class Counts>
+Json Histogram(const Counts& counts, const abi::TickRate& rate) {
+  Json json = Json::array();
+  for (size_t n = 0; n < counts.size(); ++n) {
+    const uint64_t count = counts[n];
+    if (count != 0) json.push_back({{"below_us", rate.ToUs(abi::Ticks{2} << n)}, {"grants", count}});
+  }
+  return json;
+}
+
 Json DescribeGrants(const ReportSources& sources) {
   const AllocatorCounters& allocator = sources.dataplane.allocator_counters();
   const BackendCounters& backend = sources.backend.counters();
@@ -159,7 +170,11 @@ Json DescribeGrants(const ReportSources& sources) {
           {"wakes", backend.wakes.load(std::memory_order_relaxed)},
           {"moves", backend.moves.load(std::memory_order_relaxed)},
           {"interrupts", backend.interrupts.load(std::memory_order_relaxed)},
-          {"failures", backend.failures.load(std::memory_order_relaxed)}};
+          {"failures", backend.failures.load(std::memory_order_relaxed)},
+          // From the grant to its acknowledgement, as the loop saw it; and to the return from the kernel, as the
+          // kernel saw it (ksched only).
+          {"latency", Histogram(allocator.start_ticks_log2, rate)},
+          {"kernel_latency", Histogram(sources.backend.KernelLatency(), rate)}};
 }
 
 Json Stat(const ReportSources& sources) {
