@@ -157,7 +157,8 @@ struct Allocator::Impl {
   std::vector<BrainApp*> candidates;  // apps that want a core in this pass
   TimerWheel wheel;
   size_t kick_cursor = 0;
-  uint32_t poll_turn = 0;    // whose samples are recorded first
+  size_t poll_turn = 0;  // whose samples are recorded first
+  int32_t sample_credit = 0;
   Ticks last_now = 0;        // of the latest call
   uint32_t grants_left = 0;  // in this pass
   bool in_pass = false;

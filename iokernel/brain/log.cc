@@ -1,5 +1,6 @@
 // log.cc - what goes into the record of decisions (record_format.h).
 #include <algorithm>
+#include <new>
 
 #include "iokernel/brain/allocator_impl.h"
 
@@ -20,16 +21,17 @@ uint32_t Age(Ticks since, Ticks now) {
   return now > since ? static_cast<uint32_t>(std::min<Ticks>(now - since, record::kMaxAge)) : 1;
 }
 
-record::KthreadSample Sample(const KthreadSignals& s, Ticks now) {
-  return {s.kthread,
-          0,
-          s.rq_head,
-          s.rq_tail,
-          s.rx_sent,
-          s.rx_consumed,
-          Age(s.oldest_packet, now),
-          Age(s.oldest_uthread, now),
-          static_cast<uint32_t>(s.busy)};
+// In place, field by field: a copy of what was just put together would wait for its stores.
+void PutSample(std::byte* out, const KthreadSignals& s, Ticks now) {
+  new (out) record::KthreadSample{s.kthread,
+                                  0,
+                                  s.rq_head,
+                                  s.rq_tail,
+                                  s.rx_sent,
+                                  s.rx_consumed,
+                                  Age(s.oldest_packet, now),
+                                  Age(s.oldest_uthread, now),
+                                  static_cast<uint32_t>(s.busy)};
 }
 
 }  // namespace
@@ -58,38 +60,49 @@ void Allocator::Impl::LogAttach(const BrainApp& app, Ticks now) {
                            0});
 }
 
-// The polls of this pass that say something. Apps take turns at being first, so that none is always left out.
+// The polls of this pass that say something, put together in place. What may be written of samples in a pass is
+// bounded on the average: an app with many kthreads overdraws the account, and then nobody's are written until it is
+// even again. Apps take turns at being first.
 void Allocator::Impl::LogPolls(Ticks now) {
-  uint32_t budget = record::kSamplesPerPass;
   const size_t count = segments.size();
+  sample_credit = std::min<int32_t>(sample_credit + record::kSamplesPerPass, record::kSamplesPerPass);
+  if (poll_turn >= count) poll_turn = 0;
+  size_t most = count * sizeof(record::RecordPoll);
+  for (const Segment& segment : segments) most += (segment.end - segment.begin) * sizeof(record::KthreadSample);
+  std::byte* const begin = recorder.Reserve(most, now);
+  std::byte* out = begin;
+  uint32_t records = 0;
   for (size_t i = 0; i < count; i++) {
-    const Segment& segment = segments[(poll_turn + i) % count];
+    const size_t turn = poll_turn + i;
+    const Segment& segment = segments[turn < count ? turn : turn - count];
     BrainApp& app = *segment.app;
     app.polls_unrecorded++;
-    const uint32_t size = segment.end - segment.begin;
-    const bool fits = size <= budget;
+    const bool fits = sample_credit > 0;
     const bool decided = segment.verdict != Congestion::kKeep;
     if (!fits && !decided) continue;
-    const std::span<const KthreadSignals> shown(signals.data() + segment.begin, size);
+    const std::span<const KthreadSignals> shown(signals.data() + segment.begin, segment.end - segment.begin);
     const bool queued = Queued(shown);
     const bool quiet = !queued && !app.queued_before && app.polls_unrecorded < record::kQuietPolls;
     app.queued_before = queued;
     if (quiet && !decided) continue;
-    const uint32_t samples = fits ? size : 0;
-    budget -= samples;
-    const uint32_t bytes = static_cast<uint32_t>(sizeof(record::RecordPoll) + samples * sizeof(record::KthreadSample));
-    if (!recorder.Begin(bytes, now)) continue;
-    const record::RecordPoll head{{RecordType::kPoll, app.spec.id, bytes, now},
-                                  static_cast<uint16_t>(segment.verdict),
-                                  static_cast<uint16_t>(samples),
-                                  app.polls_unrecorded};
-    recorder.Append(&head, sizeof head);
-    for (uint32_t s = 0; s < samples; s++) {
-      const record::KthreadSample sample = Sample(shown[s], now);
-      recorder.Append(&sample, sizeof sample);
-    }
-    recorder.Publish();
+    records++;
+    if (begin == nullptr) continue;
+    const auto samples = static_cast<uint16_t>(fits ? shown.size() : 0);
+    sample_credit -= samples;
+    const auto bytes = static_cast<uint32_t>(sizeof(record::RecordPoll) + samples * sizeof(record::KthreadSample));
+    new (out) record::RecordPoll{{RecordType::kPoll, app.spec.id, bytes, now},
+                                 static_cast<uint16_t>(segment.verdict),
+                                 samples,
+                                 app.polls_unrecorded};
+    out += sizeof(record::RecordPoll);
+    for (uint16_t s = 0; s < samples; s++, out += sizeof(record::KthreadSample)) PutSample(out, shown[s], now);
     app.polls_unrecorded = 0;
+  }
+  if (begin == nullptr) {
+    recorder.Miss(records);
+  } else {
+    recorder.Publish(static_cast<size_t>(out - begin), records);
+    recorder.Warm(static_cast<size_t>(out - begin));  // the next pass will hardly write more
   }
   poll_turn++;
 }

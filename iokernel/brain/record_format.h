@@ -8,9 +8,9 @@
 //
 // Every decision is in it, or counted by a RecordDropped. Signals are in it as far as they say anything: a poll of an
 // app is left out if the verdict is kKeep, all its queues are empty and were empty at the poll before, and fewer than
-// kQuietPolls were left out in a row. Where more kthreads have queues than a pass may write of (kSamplesPerPass), apps
-// take turns: a verdict is then written without its samples. RecordPoll::polls says how many polls have gone by, so a
-// reader knows what he has not seen.
+// kQuietPolls were left out in a row. Where more kthreads have queues than may be written of (kSamplesPerPass, on the
+// average), apps take turns: a verdict is then written without its samples. RecordPoll::polls says how many polls have
+// gone by, so a reader knows what he has not seen.
 //
 // Written by iokernel/brain/recorder.h, read by record_reader.h. tests/unit/brain/record_test.cc pins this file:
 // whoever changes a size raises kRecordVersion.
@@ -25,7 +25,7 @@ inline constexpr uint64_t kRecordMagic = 0x4345'5243'4955'4c53;  // "SLUICREC"
 inline constexpr uint32_t kRecordVersion = 1;
 inline constexpr uint32_t kPolicyNameBytes = 32;
 inline constexpr uint32_t kQuietPolls = 64;
-inline constexpr uint32_t kSamplesPerPass = 32;
+inline constexpr uint32_t kSamplesPerPass = 16;
 inline constexpr uint16_t kNobody = 0xffff;  // no app, no kthread, no core
 inline constexpr uint64_t kNoTimer = ~uint64_t{0};
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "iokernel/abi/check.h"
+
 namespace sluice {
 
 using record::RecordType;
@@ -11,7 +13,8 @@ bool Recorder::Start() {
   // Acquire pairs with TurnNow: the last recording is complete.
   if (!ended_.load(std::memory_order_acquire)) return false;
   if (shared_head_.load(std::memory_order_relaxed) != shared_tail_.load(std::memory_order_acquire)) return false;
-  if (ring_ == nullptr) ring_ = std::make_unique<std::byte[]>(kRingBytes);  // written once: no page faults in the loop
+  if (ring_ == nullptr)
+    ring_ = std::make_unique<std::byte[]>(kRingBytes + kOverhang);  // written once: no page faults in the loop
   ended_.store(false, std::memory_order_relaxed);
   records_.store(0, std::memory_order_relaxed);
   dropped_.store(0, std::memory_order_relaxed);
@@ -43,8 +46,8 @@ bool Recorder::TurnNow(Ticks now) {
   }
   if (missing_ > 0) PutDropped(now);
   record::RecordEnd end{{RecordType::kEnd, record::kNobody, sizeof end, now}, record::EndReason::kStopped, 0};
-  Append(&end, sizeof end);
-  Publish();
+  std::memcpy(ring_.get() + tail_ % kRingBytes, &end, sizeof end);
+  Publish(sizeof end, 0);
   // Release pairs with Start and ended().
   ended_.store(true, std::memory_order_release);
   return false;
@@ -59,20 +62,18 @@ bool Recorder::Room(size_t bytes) {
 
 void Recorder::PutDropped(Ticks now) {
   record::RecordDropped gap{{RecordType::kDropped, record::kNobody, sizeof gap, now}, missing_};
-  Append(&gap, sizeof gap);
+  std::memcpy(ring_.get() + tail_ % kRingBytes, &gap, sizeof gap);
+  Publish(sizeof gap, 0);
   missing_ = 0;
 }
 
-bool Recorder::Begin(size_t bytes, Ticks now) {
+std::byte* Recorder::Reserve(size_t most, Ticks now) {
+  SLUICE_CHECK(most <= kOverhang, "more at once than the ring's overhang");
   const size_t gap = missing_ > 0 ? sizeof(record::RecordDropped) : 0;
-  if (!Room(bytes + gap + kReserve)) [[unlikely]] {
-    missing_++;
-    dropped_.store(dropped_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    return false;
-  }
+  if (!Room(most + gap + kReserve)) [[unlikely]]
+    return nullptr;
   if (gap > 0) PutDropped(now);
-  records_.store(records_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  return true;
+  return ring_.get() + tail_ % kRingBytes;
 }
 
 std::vector<std::byte> MakeFileHeader(const AllocatorOptions& options, uint64_t tsc_hz, Ticks start,

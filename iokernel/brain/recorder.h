@@ -20,7 +20,7 @@ namespace sluice {
 
 class Recorder {
  public:
-  static constexpr size_t kRingBytes = size_t{4} << 20;
+  static constexpr size_t kRingBytes = size_t{1} << 20;  // it should fit a core's cache
 
   // --- the draining thread -----------------------------------------------------------------------------
   // False if the last recording has not been drained to its end.
@@ -48,25 +48,36 @@ class Recorder {
   template <class R>
   void Put(R record, record::RecordType type, AppId app, Ticks now) {
     record.head = {type, app, sizeof(R), now};
-    if (!Begin(sizeof(R), now)) return;
-    Append(&record, sizeof(R));
-    Publish();
+    std::byte* out = Reserve(sizeof(R), now);
+    if (out == nullptr) return Miss(1);
+    std::memcpy(out, &record, sizeof(R));
+    Publish(sizeof(R), 1);
   }
-  // The same in pieces: if Begin says so, Append exactly that many bytes, then Publish.
-  [[nodiscard]] bool Begin(size_t bytes, Ticks now);
-  void Append(const void* piece, size_t bytes) {
-    const size_t at = tail_ % kRingBytes;
-    const size_t first = std::min(bytes, kRingBytes - at);
-    std::memcpy(ring_.get() + at, piece, first);
-    if (first < bytes) std::memcpy(ring_.get(), static_cast<const std::byte*>(piece) + first, bytes - first);
+  // Room for `most` bytes of records, to be written in place and then published, or missed if it is null.
+  [[nodiscard]] std::byte* Reserve(size_t most, Ticks now);
+  void Publish(size_t bytes, uint32_t records) {
+    const size_t end = tail_ % kRingBytes + bytes;
+    if (end > kRingBytes) [[unlikely]]
+      std::memcpy(ring_.get(), ring_.get() + kRingBytes, end - kRingBytes);
     tail_ += bytes;
-  }
-  void Publish() {
+    records_.store(records_.load(std::memory_order_relaxed) + records, std::memory_order_relaxed);
     // Release pairs with Read: the bytes are there.
     shared_tail_.store(tail_, std::memory_order_release);
   }
+  // Has the next lines of the ring on their way while something else is done: they were read by another core last.
+  void Warm(size_t bytes) const {
+    const std::byte* next = ring_.get() + tail_ % kRingBytes;
+    for (size_t ahead = 0; ahead < bytes; ahead += 64) __builtin_prefetch(next + ahead, 1);
+  }
+  void Miss(uint32_t records) {
+    missing_ += records;
+    dropped_.store(dropped_.load(std::memory_order_relaxed) + records, std::memory_order_relaxed);
+  }
 
  private:
+  // What is written in place may go over the end of the ring by this much, and is then moved to its beginning: the
+  // polls of a whole pass, each app and each core in them once.
+  static constexpr size_t kOverhang = kMaxApps * sizeof(record::RecordPoll) + kMaxCores * sizeof(record::KthreadSample);
   // Kept back for the last RecordDropped and RecordEnd.
   static constexpr size_t kReserve = sizeof(record::RecordDropped) + sizeof(record::RecordEnd);
 

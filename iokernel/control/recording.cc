@@ -17,7 +17,7 @@ namespace sluice {
 namespace {
 
 constexpr size_t kBufferBytes = size_t{1} << 18;
-constexpr auto kDrainEvery = std::chrono::milliseconds(5);
+constexpr auto kDrainEvery = std::chrono::milliseconds(2);
 // The loop notices a stop in its next pass. If it does not, it has stopped itself.
 constexpr auto kLoopPatience = std::chrono::seconds(2);
 

@@ -191,6 +191,8 @@ const Mistake kMistakes[] = {
     {"[[app]]\nname = \"a\"\nflows = 0\n", R"(s.toml:3:9: [[app]] flows: got 0, allowed: 1 to 16777216 flows)"},
     {"[[app]]\nname = \"a\"\nguaranteed = 3\n[[app]]\nname = \"b\"\nguaranteed = 3\n",
      R"(s.toml:6:14: [[app]] guaranteed: got 3, and all guarantees together 3 + 3 = 6, allowed: at most 5 together, one for each core slot)"},
+    {"[policy]\ncongestion = \"delay:10\"\n",
+     R"(s.toml:2:14: [policy] congestion: got "delay:10", allowed: delay, delay:TIME or delay:LOW..HIGH (10us, the default; 5us..20us))"},
     {"[[app]]\nname = \"a\"\nsteering = \"flow-afinity\"\n",
      R"(s.toml:3:12: [[app]] steering: got "flow-afinity", allowed: {steering}, did you mean flow-affinity?)"},
 };
@@ -299,6 +301,17 @@ TEST(FlagsTest, LooksWithoutAPort) {
     EXPECT_EQ(line.mode, CommandMode::kPrint) << flag;
     EXPECT_FALSE(line.output.empty()) << flag;
   }
+}
+
+// A policy's parameters are part of its name for the config: kept as written, printed as read.
+TEST(FlagsTest, PoliciesTakeParameters) {
+  const CommandLine line = RunFlags({"--port", "null", "--congestion", "delay:5us..20us"});
+  EXPECT_THAT(line.errors, IsEmpty());
+  EXPECT_EQ(line.config.congestion, "delay:5us..20us");
+  const CommandLine printed = RunFlags({"--print-config", "--congestion", "utilization:80%"});
+  EXPECT_THAT(printed.output, HasSubstr("congestion = \"utilization:80%\""));
+  EXPECT_THAT(RunFlags({"--port", "null", "--steering", "rss:4"}).errors,
+              ElementsAre("--steering: got \"rss:4\", allowed: rss"));
 }
 
 TEST(FlagsTest, ListPoliciesNamesEveryOneWithItsLine) {
