@@ -1,4 +1,4 @@
-"""What sluicectl tells of a running system: where a flow goes and why, flows installed in advance, decisions recorded."""
+"""What sluicectl tells of a running system: where a flow goes and why, flows installed, decisions recorded."""
 
 import json
 import subprocess
