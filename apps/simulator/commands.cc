@@ -87,7 +87,7 @@ tl::expected<std::vector<RunResult>, std::string> RunSweep(const std::vector<Swe
     for (uint32_t i = 0; i < threads; ++i) {
       workers.emplace_back([&] {
         for (size_t job; (job = next.fetch_add(1)) < jobs.size();) {
-          auto result = Simulate(jobs[job].plan, nullptr, bar.done());
+          auto result = Simulate(jobs[job].plan, {.progress = bar.done()});
           if (result) {
             results[job].emplace(std::move(*result));
           } else {

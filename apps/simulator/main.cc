@@ -4,7 +4,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -13,6 +16,7 @@
 
 #include "apps/lib/result.h"
 #include "apps/simulator/commands.h"
+#include "apps/simulator/engine/replay.h"
 #include "apps/simulator/engine/report.h"
 #include "apps/simulator/options.h"
 
@@ -33,12 +37,13 @@ int Write(const std::string& path, const std::string& text, const char* flag) {
 
 struct RunCommand {
   RunOptions options;
-  std::string json, timeline;
+  std::string json, timeline, record;
 
   void AddTo(CLI::App* command) {
     options.AddTo(command);
     command->add_option("--json", json, "file of the result; -: the standard output, and nothing else there");
     command->add_option("--timeline", timeline, "sluice: file of who had which core when, for ui.perfetto.dev");
+    command->add_option("--record", record, "sluice: file of the allocator's decisions, as the daemon records them");
   }
 
   int Run() const {
@@ -46,9 +51,12 @@ struct RunCommand {
     if (!plan) return Fail(plan.error(), kBadUsage);
     if (auto started = StartTables(TableBytes(*plan)); !started) return Fail(started.error());
     Timeline grants(plan->cores);
+    std::vector<std::byte> log;
     std::optional<ProgressBar> bar;
     bar.emplace(plan->requests);
-    const auto result = Simulate(*plan, timeline.empty() ? nullptr : &grants, bar->done());
+    const auto result = Simulate(*plan, {.progress = bar->done(),
+                                         .timeline = timeline.empty() ? nullptr : &grants,
+                                         .log = record.empty() ? nullptr : &log});
     bar.reset();
     if (!result) return Fail(result.error());
     if (json != "-") PrintSummary(*plan, *result);
@@ -56,6 +64,11 @@ struct RunCommand {
       std::vector<std::string> names;
       for (const AppPlan& app : plan->apps) names.push_back(app.name);
       if (const int status = Write(timeline, grants.Json(names), "--timeline"); status != 0) return status;
+    }
+    if (!record.empty()) {
+      std::ofstream file(record, std::ios::binary);
+      file.write(reinterpret_cast<const char*>(log.data()), static_cast<std::streamsize>(log.size()));
+      if (!file.flush()) return Fail("--record " + record + ": " + std::strerror(errno));
     }
     return json.empty() ? 0 : Write(json, ReportJson(*plan, *result), "--json");
   }
@@ -155,6 +168,29 @@ struct CalibrateCommand {
   }
 };
 
+struct ReplayCommand {
+  std::string file, json;
+  ReplayPolicies policies;
+
+  void AddTo(CLI::App* command) {
+    command->add_option("file", file, "a log that iokerneld (sluicectl record) or `simulator run --record` has written")
+        ->required();
+    command->add_option("--congestion", policies.congestion, "congestion policy to ask (as recorded)");
+    command->add_option("--pick", policies.pick, "pick policy to ask (as recorded)");
+    command->add_option("--json", json, "file of the result; -: the standard output, and nothing else there");
+  }
+
+  int Run() const {
+    std::ifstream in(file, std::ios::binary);
+    if (!in) return Fail(file + ": " + std::strerror(errno));
+    const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    const auto result = Replay(std::as_bytes(std::span(bytes)), policies);
+    if (!result) return Fail(file + ": " + result.error());
+    if (json != "-") std::fputs(ReplayText(*result).c_str(), stdout);
+    return json.empty() ? 0 : Write(json, ReplayJson(*result), "--json");
+  }
+};
+
 int Main(int argc, char** argv) {
   CLI::App app("simulator - judges scheduling policies in virtual time, with the daemon's own allocator and policies");
   app.require_subcommand(1);
@@ -167,12 +203,16 @@ int Main(int argc, char** argv) {
   CalibrateCommand calibrate;
   CLI::App* calibrate_command = app.add_subcommand("calibrate", "measure what things cost on this machine");
   calibrate.AddTo(calibrate_command);
+  ReplayCommand replay;
+  CLI::App* replay_command = app.add_subcommand("replay", "a recorded log under other policies: what they would say");
+  replay.AddTo(replay_command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kBadUsage;
   }
   if (run_command->parsed()) return run.Run();
+  if (replay_command->parsed()) return replay.Run();
   return sweep_command->parsed() ? sweep.Run(sweep_command->remaining()) : calibrate.Run();
 }
 

@@ -36,9 +36,9 @@ def main():
     simulation.plot(parsed, "calisto", "Flow affinity, 10 cores, 700 000 flows, exponential 10 us", [
         ("while the table fills", "load", "p99 in us", False, simulation.lines(of("cold"), steering, "load", "p99_us")),
         ("with a full table", "load", "p99 in us", False, simulation.lines(of("warm"), steering, "load", "p99_us")),
-        ("with a full table", "load", "packets of a flow that changed kthread", False,
+        ("with a full table", "load", "share of packets steered to another core", False,
          simulation.lines(of("warm"), steering, "load", "moved"))])
-    simulation.table(["phase", "steering", "load", "mean us", "p99 us", "changed kthread", "cores"],
+    simulation.table(["phase", "steering", "load", "mean us", "p99 us", "changed core", "cores"],
                      [[r["phase"], r["steering"], r["load"], r["mean_us"], r["p99_us"], r["moved"], r["cores_used"]]
                       for r in results])
 

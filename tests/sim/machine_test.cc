@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
+#include "apps/simulator/engine/replay.h"
 #include "apps/simulator/engine/report.h"
 #include "tests/lib/eal.h"
 #include "tests/sim/plans.h"
@@ -152,6 +154,29 @@ TEST(Machine, TheSameSeedGivesTheSameBytes) {
       return ReportJson(plan, result);
     };
     EXPECT_EQ(bytes(), bytes());
+  }
+}
+
+// The log of a run, judged by the policies that were recorded: they say the same again. Others do not.
+TEST(Replay, TheRecordedPoliciesDecideAsRecorded) {
+  for (const std::string congestion : {"standing-queue", "delay", "priority-heap"}) {
+    RunPlan plan = PlanOf({"sluice", "exp:10us", 8, 0.5, 20'000}, 1);
+    plan.congestion = congestion;
+    std::vector<std::byte> log;
+    ASSERT_TRUE(Simulate(plan, {.log = &log}));
+    const auto same = Replay(log, {});
+    ASSERT_TRUE(same) << same.error();
+    EXPECT_TRUE(same->complete);
+    EXPECT_EQ(same->dropped, 0u);
+    EXPECT_GT(same->grants, 100u);
+    EXPECT_GT(same->verdicts[1][1], 50u);
+    EXPECT_EQ(same->OtherVerdicts(), 0u) << congestion;
+    EXPECT_GT(same->picks, 50u);
+    EXPECT_EQ(same->other_picks, 0u);
+    const auto other = Replay(log, {.congestion = "delay:1ms", .pick = "lru"});
+    ASSERT_TRUE(other) << other.error();
+    EXPECT_GT(other->verdicts[1][0], 50u);
+    EXPECT_GT(other->other_picks, 0u);
   }
 }
 

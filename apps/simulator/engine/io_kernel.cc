@@ -1,11 +1,13 @@
 // io_kernel.cc - the model of the IOKernel's loop, and the machine's making.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <utility>
 #include <variant>
 
 #include "apps/simulator/engine/machine.h"
 #include "iokernel/abi/check.h"
+#include "iokernel/brain/recorder.h"
 
 namespace sluice::sim {
 namespace {
@@ -90,6 +92,7 @@ tl::expected<void, std::string> Machine::AddApp(const AppPlan& plan) {
   }
   app.seen.resize(plan.flows);
   app.flow_core.resize(plan.flows, kNoCore);
+  app.flow_kthread.resize(plan.flows, kNoKthread);
   if (plan.install_flows) {
     std::visit(
         [&]<class Policy>(Policy& policy) {
@@ -144,6 +147,10 @@ void Machine::Run() {
     now_ = event.time;
     OnEvent(event);
   }
+  if (log_ == nullptr) return;
+  allocator_->recorder().Stop();
+  allocator_->Pass(ToTicks(now_));
+  DrainLog();
 }
 
 void Machine::Iterate(Time now) {
@@ -210,7 +217,11 @@ void Machine::Deliver(App& app, std::span<const Request> lot) {
       ledger_.Dropped(now_);
       continue;
     }
-    ledger_.Steered(lot[i], k);
+    ledger_.Steered(lot[i], app.view->kthreads[k].core);
+    if (lot[i].flow < app.flow_kthread.size()) {
+      const KthreadId before = std::exchange(app.flow_kthread[lot[i].flow], k);
+      figures_.kthread_changed += before != k && before != kNoKthread;
+    }
     kthread.ring.Push({lot[i], visible});
     if (app.staged[k]++ == 0) touched_.push_back(k);
   }
@@ -233,8 +244,21 @@ void Machine::Pass(Time now) {
   figures_.io_poll += cost;
   clock_ += cost;
   allocator_->Pass(ToTicks(now));
+  if (log_ != nullptr) DrainLog();
   App& app = *apps_[looked_after_++ % apps_.size()];
   std::visit([&](auto& policy) { policy.Idle(kSteeringBudget, ToTicks(now)); }, app.steering);
+}
+
+void Machine::Record(std::vector<std::byte>* log) {
+  log_ = log;
+  *log = MakeFileHeader(allocator_->options(), kSecond / kNs, ToTicks(now_), 0);
+  SLUICE_CHECK(allocator_->recorder().Start(), "a recording that begins while another is on");
+}
+
+void Machine::DrainLog() {
+  std::array<std::byte, 4096> piece;
+  while (const size_t got = allocator_->recorder().Read(piece))
+    log_->insert(log_->end(), piece.begin(), piece.begin() + got);
 }
 
 void Machine::Wake(AppId app, KthreadId kthread, CoreId core) {

@@ -45,7 +45,7 @@ class Ledger {
     if (request.number == warm_up_) begin_ = now_;
     if (request.number + 1 == requests_) end_ = now_;
   }
-  // The request goes to `where`, a core or a kthread.
+  // The request goes to core `where`.
   void Steered(const Request& request, uint16_t where) {
     std::vector<uint16_t>& last = flow_last_[request.app];
     if (last.empty()) return;

@@ -32,6 +32,8 @@ class Machine final : public GrantBackend, public AllocatorHost {
                                                                                 RequestStream& stream, Ledger& ledger,
                                                                                 Timeline* timeline);
 
+  // Records the allocator's decisions from the next pass on, as the daemon would.
+  void Record(std::vector<std::byte>* log);
   // Until every request is done or dropped.
   void Run();
 
@@ -94,9 +96,10 @@ class Machine final : public GrantBackend, public AllocatorHost {
     SteeringVariant steering;
     const AppView* view = nullptr;
     Time lookup = 0, insert = 0;
-    std::vector<bool> seen;         // by flow
-    std::vector<CoreId> flow_core;  // by flow: where its last request ran
-    std::vector<uint32_t> staged;   // by kthread: messages of this burst
+    std::vector<KthreadId> flow_kthread;  // by flow: where its last packet was steered
+    std::vector<bool> seen;               // by flow
+    std::vector<CoreId> flow_core;        // by flow: where its last request ran
+    std::vector<uint32_t> staged;         // by kthread: messages of this burst
     uint64_t batch_units = 0;
   };
 
@@ -110,6 +113,7 @@ class Machine final : public GrantBackend, public AllocatorHost {
   void Receive(Time now);
   void Deliver(App& app, std::span<const Request> lot);
   void Pass(Time now);
+  void DrainLog();
 
   // GrantBackend
   [[nodiscard]] std::string_view name() const override { return "simulated"; }
@@ -152,6 +156,7 @@ class Machine final : public GrantBackend, public AllocatorHost {
   RequestStream& stream_;
   Ledger& ledger_;
   Timeline* const timeline_;
+  std::vector<std::byte>* log_ = nullptr;
   const uint64_t hash_salt_;
   std::unique_ptr<Allocator> allocator_;
   std::vector<std::unique_ptr<App>> apps_;

@@ -57,6 +57,7 @@ struct MachineFigures {
   uint64_t events = 0;
   uint64_t grants = 0, cedes = 0, signals = 0, steals = 0;
   uint64_t batch_units = 0;
+  uint64_t kthread_changed = 0;  // packets steered to another kthread than their flow's last one
   Time io_receive = 0, io_reply = 0, io_poll = 0, io_grant = 0;  // the IOKernel's core, by task
   Time end = 0;
 };

@@ -50,6 +50,7 @@ void AddMachine(const RunResult& result, Json* json) {
   (*json)["cedes"] = machine.cedes;
   (*json)["cede_signals"] = machine.signals;
   (*json)["steals"] = machine.steals;
+  (*json)["packets_kthread_changed"] = machine.kthread_changed;
   (*json)["batch_units_per_s"] = static_cast<double>(machine.batch_units) / ToSeconds(static_cast<Time>(end));
   (*json)["iokernel"] = {{"receive", share(machine.io_receive)},
                          {"reply", share(machine.io_reply)},

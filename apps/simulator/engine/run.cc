@@ -63,8 +63,7 @@ tl::expected<void, std::string> CheckPlan(const RunPlan& plan) {
   return {};
 }
 
-tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, Timeline* timeline,
-                                              std::atomic<uint64_t>* progress) {
+tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, const Watch& watch) {
   if (auto checked = CheckPlan(plan); !checked) return tl::unexpected(checked.error());
   std::vector<Load> loads;
   std::vector<double> rates;
@@ -81,10 +80,11 @@ tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, Timeline* tim
   }
   const auto warm_up = static_cast<uint32_t>(std::floor(plan.warm_up * plan.requests));
   RunResult result{.ledger = Ledger(plan.cores, plan.requests, warm_up, flows), .rates = rates};
-  RequestStream stream(std::move(loads), plan.requests, plan.seed, progress);
+  RequestStream stream(std::move(loads), plan.requests, plan.seed, watch.progress);
   const auto start = std::chrono::steady_clock::now();
   if (plan.scheduler == "sluice") {
-    auto machine = Machine::Make(plan, stream, result.ledger, timeline);
+    auto machine = Machine::Make(plan, stream, result.ledger, watch.timeline);
+    if (machine && watch.log != nullptr) (*machine)->Record(watch.log);
     if (!machine) return tl::unexpected(machine.error());
     (*machine)->Run();
     result.machine = (*machine)->Figures();

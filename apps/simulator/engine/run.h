@@ -20,9 +20,14 @@ struct RunResult {
   double wall_seconds = 0;
 };
 
-// Steering policies with a table need an EAL that was started before. `progress` counts requests. Error: a
-// sentence.
-[[nodiscard]] tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, Timeline* timeline = nullptr,
-                                                            std::atomic<uint64_t>* progress = nullptr);
+// What one may look at beside the result; each may be null.
+struct Watch {
+  std::atomic<uint64_t>* progress = nullptr;  // counts requests, for another thread
+  Timeline* timeline = nullptr;               // scheduler `sluice`
+  std::vector<std::byte>* log = nullptr;      // scheduler `sluice`: the record of its decisions (replay.h)
+};
+
+// Steering policies with a table need an EAL that was started before. Error: a sentence.
+[[nodiscard]] tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, const Watch& watch = {});
 
 }  // namespace sluice::sim
