@@ -67,7 +67,7 @@ class FlowAffinity {
                   Hints& hints);
   void OnActiveChange(const AppView& view);
   // Forgets idle flows after the table was found full. One unit: one flow forgotten, or eight looked at.
-  // (And gives homes to those that wait for one: flow_affinity_hybrid.h. One unit: one flow.)
+  // (And gives homes to those that wait for one: flow_affinity_hybrid.h. One unit: one flow, of up to 64 homes.)
   void Idle(uint32_t budget, Ticks now);
 
   // For the thread that owns the table at the time. Install: the flow's home (kAnyHome: the one it has, or that

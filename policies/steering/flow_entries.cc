@@ -28,8 +28,9 @@ void FlowAffinity::State::Forget(uint32_t position) {
 // A flow gets a home whose packets go to the kthread that has its packets already. So none of them moves, and none
 // is overtaken. Returns what is left of the budget.
 uint32_t FlowAffinity::State::SettleWaiting(uint32_t budget) {
-  if (homes.changed()) return budget;  // nobody's kthread is known until the next burst
-  for (; budget > 0 && !waiting->empty(); budget--) {
+  if (homes.changed()) return budget;             // nobody's kthread is known until the next burst
+  const uint32_t cost = 1 + homes.count() / 64u;  // the choice of a home looks at each
+  for (; budget > 0 && !waiting->empty(); budget -= std::min(budget, cost)) {
     const auto [hash, kthread] = waiting->Take();
     if (map.Find(hash) >= 0) continue;
     if (flows >= capacity) MakeRoom();
