@@ -17,6 +17,7 @@ esac
 
 command -v sparse >/dev/null || die "sparse is missing: apt-get install sparse"
 make_work_dir
+cd "$work_dir" # checkpatch leaves a cache where it is called
 find_kernel
 mkdir -p "$vm_dir"
 with_lock "$vm_dir" fetch_source
