@@ -6,7 +6,6 @@
  *   claim.c    the IOKernel's end: claim, adopt, release, kick, evict
  *   thread.c   a thread's end: enrol, park, and its life: fork, exec, exit
  *   core.c     a core: carries out its request line
- *   idle.c     a core in the idle loop watches its request line
  *   compat.h   differences between kernel versions
  *
  * Locks, outermost first. The grant path takes only a core's and a thread's own.
@@ -15,8 +14,8 @@
  *   ksched_core.lock      irqs off; the core's fields, its status and stats lines
  *   ksched_thread.lock    irqs off; the thread's fields. Taken around the wake-up, too
  *
- * Contexts in which a core is served: the interrupt of a kick, PARK of its holder, the idle loop, and whoever takes
- * the core from its holder (evict, exit, release). Any CPU may do it, under the core's lock.
+ * Contexts in which a core is served: the interrupt of a kick, PARK of its holder, and whoever takes the core from its
+ * holder (evict, exit, release). Any CPU may do it, under the core's lock.
  */
 #ifndef KSCHED_H
 #define KSCHED_H
