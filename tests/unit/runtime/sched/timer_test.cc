@@ -133,18 +133,25 @@ TEST(Sleep, NeverTooShort) {
 
 TEST(Sleep, WakesInTheOrderOfDeadlines) {
   Runtime runtime({.kthreads = 1});
-  std::vector<int> order;
-  runtime.Run([&] {
-    const auto start = Now();
-    std::vector<Thread> sleepers;
-    for (const int ms : {5, 1, 4, 2, 3}) {
-      sleepers.emplace_back([&order, start, ms] {
-        SleepUntil(start + std::chrono::milliseconds(ms));
-        order.push_back(ms);
-      });
-    }
-  });
-  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+  bool all_slept = false;
+  // Again, if a busy machine held us up until after the first deadline: then somebody does not sleep at all.
+  for (int attempt = 0; attempt < 100 && !all_slept; ++attempt) {
+    std::vector<int> order;
+    runtime.Run([&] {
+      const auto start = Now();
+      all_slept = true;
+      std::vector<Thread> sleepers;
+      for (const int ms : {9, 5, 8, 6, 7}) {
+        sleepers.emplace_back([&, ms] {
+          all_slept = all_slept && Now() < start + std::chrono::milliseconds(1);
+          SleepUntil(start + std::chrono::milliseconds(ms));
+          order.push_back(ms);
+        });
+      }
+    });
+    EXPECT_TRUE(!all_slept || std::is_sorted(order.begin(), order.end()));
+  }
+  EXPECT_TRUE(all_slept);
 }
 
 TEST(Sleep, OfThePastAndOfNoTimeReturns) {
