@@ -7,7 +7,8 @@ usage() {
   cat <<'TEXT'
 usage: scripts/vm.sh run [OPTIONS] -- CMD...            run CMD in a guest
        scripts/vm.sh pair [OPTIONS] -- SERVER -- CLIENT run one command in each of two joined guests
-       scripts/vm.sh test [--full]                      test ksched, and the whole system on a PCI NIC, in a guest
+       scripts/vm.sh test [--full] [--module]           test ksched, and the whole system on a PCI NIC, in a guest
+                                                        (--module: ksched alone, as ctest does)
        scripts/vm.sh kernel-debug [--full]              the tests of ksched under a kernel that watches itself
        scripts/vm.sh --help
 
@@ -181,6 +182,8 @@ debug_locked() {
   test_guest "$vm_source/arch/x86/boot/bzImage" "${tests[@]/#/$vm_bin/}"
 }
 
+programs=(ksched_grant_test ksched_life_test ksched_abuse_test iokerneld sluicectl synthetic)
+
 # test_guest KERNEL FILE...: runs the tests in a guest; their noise goes to a log. True if all passed.
 test_guest() {
   local kernel=$1 status=0 passed failed command="sh /sluice/guest.sh"
@@ -222,6 +225,7 @@ test_command() {
   while (($#)); do
     case $1 in
       --full) export SLUICE_TEST_FULL=1 ;;
+      --module) programs=("${programs[@]:0:3}") ;;
       *) usage_error "unknown argument '$1'" ;;
     esac
     shift
@@ -238,7 +242,6 @@ test_command() {
   with_lock "$vm_dir" "$locked"
 }
 
-programs=(ksched_grant_test ksched_life_test ksched_abuse_test iokerneld sluicectl synthetic)
 test_locked() {
   build_module "$vm_headers"
   test_guest "$vm_kernel" "${programs[@]/#/$vm_bin/}"
