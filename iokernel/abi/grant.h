@@ -10,7 +10,8 @@
 // and when it parks. Neither side acts on a number that is not the current one.
 //
 // The sleep is futex_wait(&generation, the generation I parked with), so a grant that comes first is not
-// lost. The cede word is the truth; a signal only makes the kthread look at it sooner.
+// lost. The cede word is the truth; a signal only makes the kthread look at it sooner. The same signal ends a
+// uthread's turn: the word `turn_over` names the turn by the run queue's head, which moves with every turn.
 //
 // Invariants (explored over all interleavings, store buffers included, by tests/unit/abi/grant_check_test.cc)
 //  1. the IOKernel grants only a kthread that has parked its current generation: at most one grant is out.
@@ -41,14 +42,14 @@ enum ParkFlag : uint32_t {
 // queue's lock. Everything the IOKernel wants to know in a pass, on one line.
 template <template <class> class Atomic>
 struct alignas(64) SignalLineT {
-  Atomic<uint32_t> running;      // generation acknowledged by its first instruction
-  Atomic<uint32_t> parked;       // generation given back; release, after every other field
-  Atomic<uint32_t> rq_head;      // run queue: uthreads taken, modulo 2^32
-  Atomic<uint32_t> rq_tail;      // run queue: uthreads made runnable, modulo 2^32
-  Atomic<uint32_t> rx_consumed;  // RX messages taken, modulo 2^32 (not the ring's flow-control head)
-  Atomic<uint32_t> kick_seen;    // value of the app's kick word before the inbox was last found empty
-  Atomic<uint32_t> park_flags;   // ParkFlag
-  Atomic<uint32_t> reserved0;
+  Atomic<uint32_t> running;       // generation acknowledged by its first instruction
+  Atomic<uint32_t> parked;        // generation given back; release, after every other field
+  Atomic<uint32_t> rq_head;       // run queue: uthreads taken, modulo 2^32
+  Atomic<uint32_t> rq_tail;       // run queue: uthreads made runnable, modulo 2^32
+  Atomic<uint32_t> rx_consumed;   // RX messages taken, modulo 2^32 (not the ring's flow-control head)
+  Atomic<uint32_t> kick_seen;     // value of the app's kick word before the inbox was last found empty
+  Atomic<uint32_t> park_flags;    // ParkFlag
+  Atomic<uint32_t> set_aside;     // uthreads that wait inside a signal handler for another turn
   Atomic<uint64_t> oldest_ready;  // ticks when the oldest runnable uthread became so; 0: none
   Atomic<uint64_t> busy_ticks;    // ticks spent in uthreads and softirqs since attach
   Atomic<uint64_t> next_timer;    // ticks when the next timer is due; kNoTimer: none
@@ -62,7 +63,8 @@ struct alignas(64) GrantLineT {
   Atomic<uint32_t> core;        // core slot of this grant
   Atomic<uint32_t> cpu;         // CPU of that slot
   Atomic<uint32_t> cede;        // equal to generation: give the core back at the next safe point
-  Atomic<uint32_t> reserved[12];
+  Atomic<uint32_t> turn_over;   // equal to rq_head: the uthread that runs has had its time slice
+  Atomic<uint32_t> reserved[11];
 };
 
 template <class T>
@@ -104,6 +106,12 @@ class GrantHolderT {
 
   // True once the IOKernel wants this core back.
   [[nodiscard]] bool CedeRequested() const { return grant_->cede.load(std::memory_order_relaxed) == generation_; }
+
+  // True if the IOKernel wants the uthread that runs to let others go first. Said of the turn that rq_head counts, so
+  // it is no longer true in the next one.
+  [[nodiscard]] bool TurnOver() const {
+    return grant_->turn_over.load(std::memory_order_relaxed) == signal_->rq_head.load(std::memory_order_relaxed);
+  }
 
   // Gives the core back. After this only AwaitGrant may run.
   void Park(const ParkRecord& record) {
@@ -166,6 +174,9 @@ class GrantIssuerT {
     state_ = GrantState::kCeding;
     grant_->cede.store(generation_, std::memory_order_relaxed);
   }
+
+  // Ends the turn that began when `rq_head` was published; a signal then makes the kthread look.
+  void EndTurn(uint32_t rq_head) { grant_->turn_over.store(rq_head, std::memory_order_relaxed); }
 
   // Looks at the kthread's line. A park that overtakes the acknowledgement is reported as the park alone.
   [[nodiscard]] GrantEvent Poll() {

@@ -89,7 +89,8 @@ struct alignas(64) RuntimeCounters {
   std::atomic<uint64_t> drop_no_socket;   // no socket on that port
   std::atomic<uint64_t> drop_queue_full;  // the socket's receive queue was full
   std::atomic<uint64_t> drop_protocol;    // an IP protocol this runtime does not speak
-  std::atomic<uint64_t> reserved[3];
+  std::atomic<uint64_t> slices;           // turns of uthreads that ended because a time slice was over
+  std::atomic<uint64_t> reserved[2];
 };
 static_assert(sizeof(RuntimeCounters) == 128);
 

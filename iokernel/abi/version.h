@@ -19,10 +19,11 @@ enum Feature : uint64_t {
   kFeatureFlowInstall = 1u << 2,    // reserved: the runtime installs flows (active locality)
   kFeatureRestart = 1u << 3,        // reserved: the app re-attaches after the IOKernel went away
   kFeatureKsched = 1u << 4,         // kthreads enrol with, and park through, the ksched module where they can
+  kFeatureSlices = 1u << 5,         // offered: uthreads can be given time slices; granted: they are
 };
 
 // What this version implements.
-inline constexpr uint64_t kFeatures = kFeatureKsched;
+inline constexpr uint64_t kFeatures = kFeatureKsched | kFeatureSlices;
 
 // How packet data reaches the app.
 enum class Delivery : uint32_t {

@@ -26,7 +26,7 @@ struct Pin {
   uint64_t digest;
 };
 constexpr Pin kPinned[] = {
-    {1, 0x4655ddf27c58b91e},
+    {1, 0x2faf390918f55861},
 };
 
 // The list of facts, as text: what a person compares when the digest differs.
@@ -64,7 +64,7 @@ void AddLines(Facts& facts) {
   FIELD(SignalLine, rx_consumed);
   FIELD(SignalLine, kick_seen);
   FIELD(SignalLine, park_flags);
-  FIELD(SignalLine, reserved0);
+  FIELD(SignalLine, set_aside);
   FIELD(SignalLine, oldest_ready);
   FIELD(SignalLine, busy_ticks);
   FIELD(SignalLine, next_timer);
@@ -74,6 +74,7 @@ void AddLines(Facts& facts) {
   FIELD(GrantLine, core);
   FIELD(GrantLine, cpu);
   FIELD(GrantLine, cede);
+  FIELD(GrantLine, turn_over);
   FIELD(GrantLine, reserved);
   VALUE(kNoTimer);
   VALUE(kParkPreempted);
@@ -123,6 +124,7 @@ void AddRegion(Facts& facts) {
   FIELD(RuntimeCounters, drop_no_socket);
   FIELD(RuntimeCounters, drop_queue_full);
   FIELD(RuntimeCounters, drop_protocol);
+  FIELD(RuntimeCounters, slices);
   FIELD(RuntimeCounters, reserved);
   TYPE(KthreadBlock);
   FIELD(KthreadBlock, signal);
