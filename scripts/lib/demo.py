@@ -23,9 +23,7 @@ def arguments():
     add("--service", default="exp:10us", help="service time: const:10us, exp:10us, ... [%(default)s]")
     add("--json", metavar="FILE", help="write the result as JSON")
     add("--plot", metavar="FILE.png", help="plot the percentiles")
-    options = parser.parse_args()
-    options_of.check_files(parser, options)
-    return options
+    return options_of.parse(parser)
 
 
 def make_table():
@@ -63,6 +61,15 @@ def run_all(options, rig):
     return runs, failures
 
 
+def write_results(options, host, runs, good):
+    if options.json:
+        write_json(options.json, {"host": host, "runs": runs})
+        print(f"wrote {options.json}")
+    if options.plot and good:
+        plots.percentile_bars(options.plot, good, name_of, host)
+        print(f"wrote {options.plot}")
+
+
 def main():
     options = arguments()
     if options.check_arguments:
@@ -84,19 +91,19 @@ def main():
         return 1
 
     good = [run for run in runs if "error" not in run]
-    print()
-    table = make_table()
-    table.header()
-    for run in good:
-        print_run(table, run)
-    print_reasons(good, name_of)
+    if good:
+        print()
+        table = make_table()
+        table.header()
+        for run in good:
+            print_run(table, run)
+        print_reasons(good, name_of)
     print(f"{len(good)} of {len(runs)} runs in {time.monotonic() - start:.0f} s")
-    if options.json:
-        write_json(options.json, {"host": host, "runs": runs})
-        print(f"wrote {options.json}")
-    if options.plot and good:
-        plots.percentile_bars(options.plot, good, name_of, host)
-        print(f"wrote {options.plot}")
+    try:
+        write_results(options, host, runs, good)
+    except OSError as error:
+        log(f"demo: {error}")
+        return 1
     return 1 if failures else 0
 
 

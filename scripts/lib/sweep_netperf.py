@@ -34,10 +34,9 @@ def arguments():
     add("--seconds", type=options_of.positive, default=3, help="measured time of a run [3]")
     add("--json", metavar="FILE", default=options_of.default_output("netperf.json"), help="[build/netperf.json]")
     add("--plot", metavar="FILE.png", default=options_of.default_output("netperf.png"), help="[build/netperf.png]")
-    options = parser.parse_args()
+    options = options_of.parse(parser)
     if options.client == "memif" and (options.test != "UDP_RR" or options.threads != [1]):
         parser.error("--client memif: allowed are --test UDP_RR and --threads 1")
-    options_of.check_files(parser, options)
     return options
 
 

@@ -24,9 +24,7 @@ def arguments():
     add("--batch", action="store_true", help="a best-effort app burns the cores that nobody needs")
     add("--json", metavar="FILE", default=options_of.default_output("synthetic.json"), help="[build/synthetic.json]")
     add("--plot", metavar="FILE.png", default=options_of.default_output("synthetic.png"), help="[build/synthetic.png]")
-    options = parser.parse_args()
-    options_of.check_files(parser, options)
-    return options
+    return options_of.parse(parser)
 
 
 def sweep(options, rig, table):
