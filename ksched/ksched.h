@@ -6,6 +6,7 @@
  *   claim.c    the IOKernel's end: claim, adopt, release, kick, evict
  *   thread.c   a thread's end: enrol, park, and its life: fork, exec, exit
  *   core.c     a core: carries out its request line
+ *   watch.c    a core that was given back waits for the next grant
  *   compat.h   differences between kernel versions
  *
  * Locks, outermost first. The grant path takes only a core's and a thread's own.
@@ -14,8 +15,8 @@
  *   ksched_core.lock      irqs off; the core's fields, its status and stats lines
  *   ksched_thread.lock    irqs off; the thread's fields. Taken around the wake-up, too
  *
- * Contexts in which a core is served: the interrupt of a kick, PARK of its holder, and whoever takes the core from its
- * holder (evict, exit, release). Any CPU may do it, under the core's lock.
+ * Contexts in which a core is served: the interrupt of a kick, PARK of its holder (which then watches for the next
+ * grant), and whoever takes the core from its holder (evict, exit, release). Any CPU may do it, under the core's lock.
  */
 #ifndef KSCHED_H
 #define KSCHED_H
@@ -89,6 +90,9 @@ void ksched_serve(struct ksched_core *core);
 void ksched_kick(unsigned int cpu);
 bool ksched_take_core(struct ksched_core *core, struct ksched_thread *t);
 void ksched_returned(struct ksched_thread *t);
+
+/* watch.c */
+void ksched_watch(struct ksched_thread *t, struct ksched_core *core);
 
 /* thread.c */
 extern spinlock_t ksched_threads_lock;

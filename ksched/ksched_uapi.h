@@ -52,7 +52,7 @@ struct ksched_status {
 	__u32 served;	/* generation of the last grant that was carried out or refused */
 	__s32 outcome;	/* of that grant: 0, or a negative error: -ESRCH the handle is stale, -EBUSY it has a grant */
 	__u32 holder;	/* handle of the thread that has the core; 0: none, the core is idle as far as we know */
-	__u32 watching; /* 1: the CPU waits on the request line itself, no kick is needed; 0 in this version */
+	__u32 watching; /* 1: the CPU watches the request line, a grant written before this was read needs no kick */
 	__u64 reserved[6];
 } __attribute__((aligned(64)));
 

@@ -135,8 +135,8 @@ int ksched_park(struct ksched_thread *t)
 	if (t->task != current)
 		return -EPERM;
 	core = READ_ONCE(t->core);
-	if (core)
-		ksched_take_core(core, t);
+	if (core && ksched_take_core(core, t))
+		ksched_watch(t, core);
 	error = wait_for_core(t);
 	core = READ_ONCE(t->core);
 	if (!core || raw_smp_processor_id() != core->cpu || !cpumask_equal(current->cpus_ptr, cpumask_of(core->cpu)))

@@ -4,6 +4,8 @@
 //
 //   wake      a parked thread on an idle CPU: from before the IOKernel's call to the thread's first instruction
 //   (caller)  of these, until the IOKernel's call has returned
+//   watched   the same as wake for the thread that just parked, whose core still watches its request line
+//   (other)   and for another thread on that core
 //   move      the same for a thread that ran on another CPU before
 //   cede      from before the IOKernel's call until it sees that the core is free, a signal handler between
 //   handover  from before one thread's park to the next one's first instruction, on one CPU
@@ -18,7 +20,10 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -32,7 +37,7 @@
 namespace sluice::vm {
 namespace {
 
-constexpr int kRounds = 100;
+constexpr int kRounds = 40;
 
 template <class Condition>
 void Until(Condition&& condition) {
@@ -103,7 +108,7 @@ struct Ksched {
 struct Futex {
   static constexpr bool kKsched = false;
   static constexpr const char* kName = "futex";
-  FutexBackend backend{{.core_cpus = {0, 1, 2, 3}, .loop_cpu = 0, .thread_pidfds = true}};
+  FutexBackend backend{{.core_cpus = {0, 1, 2}, .loop_cpu = 0, .thread_pidfds = true}};
   void Enrol(int k, Thread& thread) {
     const EnrolledThread enrolled{thread.tid, &thread.generation};
     backend.Enrol(static_cast<AppId>(k), getpid(), {&enrolled, 1}, Priority::kLatencyCritical);
@@ -123,7 +128,8 @@ void Print(const char* name, const char* path, std::vector<uint64_t> counts) {
 template <class Way>
 void Measure() {
   Way way;
-  std::vector<uint64_t> wake, caller, move, cede, handover;
+  std::optional<WatchTime> watch(0);
+  std::vector<uint64_t> wake, caller, watched, other, move, cede, handover;
   {
     Thread first(Way::kKsched), second(Way::kKsched);
     way.Enrol(0, first);
@@ -149,8 +155,20 @@ void Measure() {
       parked(first);
       run(first, 0, 1, &wake, &caller);
       parked(first);
-      run(first, 0, static_cast<uint16_t>(2 + round % 2), &move, nullptr);
+      run(first, 0, 2, &move, nullptr);
       parked(first);
+      if constexpr (Way::kKsched) {
+        watch.reset();
+        watch.emplace(1'000'000);
+        run(first, 0, 1, nullptr, nullptr);
+        Until([&] { return way.device->Watching(1); });
+        run(first, 0, 1, &watched, nullptr);
+        Until([&] { return way.device->Watching(1); });
+        run(second, 1, 1, &other, nullptr);
+        watch.reset();
+        watch.emplace(0);
+        parked(second);
+      }
       run(first, 0, 1, nullptr, nullptr);
       parked(first);
       // Ceded while it runs.
@@ -185,9 +203,24 @@ void Measure() {
   }
   Print(Way::kName, "wake", wake);
   Print(Way::kName, "(caller)", caller);
+  if constexpr (Way::kKsched) {
+    Print(Way::kName, "watched", watched);
+    Print(Way::kName, "(other)", other);
+  }
   Print(Way::kName, "move", move);
   Print(Way::kName, "cede", cede);
   Print(Way::kName, "handover", handover);
+}
+
+// The guest has started with one CPU. The kernel spins without a pause while another one comes up, and qemu then runs
+// nobody else, unless somebody who pauses gets his turn.
+void BringUpCpus() {
+  std::atomic<bool> up{false};
+  std::thread pauses([&] { Until([&] { return up.load(); }); });
+  for (const char* cpu : {"cpu1", "cpu2"})
+    std::ofstream("/sys/devices/system/cpu/" + std::string(cpu) + "/online") << 1;
+  up = true;
+  pauses.join();
 }
 
 }  // namespace
@@ -195,6 +228,7 @@ void Measure() {
 
 int main() {
   using namespace sluice::vm;
+  BringUpCpus();
   RunOn(0);
   std::printf("%-7s %-9s %7s %7s\n", "grants", "path", "least", "median");
   Measure<Ksched>();

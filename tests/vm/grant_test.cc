@@ -179,6 +179,62 @@ TEST_F(KschedTest, OneKickReachesAMaskOfCores) {
   for (const auto& worker : workers) EXPECT_EQ(1u, worker->yields());
 }
 
+TEST_F(KschedTest, ACoreThatWasJustGivenBackNeedsNoKick) {
+  const WatchTime a_second(1'000'000);
+  const auto first = MakeWorker(), second = MakeWorker();
+  const uint32_t a = Adopt(*first), b = Adopt(*second);
+  const uint32_t generation = Give(1, a);
+  ASSERT_TRUE(Eventually([&] { return device_->Served(1) == generation; }));
+  uint64_t grants = 1, kicks = device_->Stats(1).kicks;
+  // To the thread that watches, and to another. A guest may be slow: what is not watched any more is kicked.
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_TRUE(Eventually([&] { return Idle(1); }));
+    const bool watched = Eventually([&] { return device_->Watching(1); }, 1);
+    const uint32_t given = device_->Grant(1, round % 3 == 0 ? b : a, abi::ReadTsc());
+    if (!device_->Watching(1)) {
+      ASSERT_EQ(0, device_->Kick(1));
+      kicks++;
+    } else {
+      ASSERT_TRUE(watched);
+    }
+    ASSERT_TRUE(Eventually([&] { return device_->Served(1) == given; })) << "round " << round;
+    grants++;
+  }
+  ASSERT_TRUE(Eventually([&] { return first->grants() + second->grants() == grants; }));
+  EXPECT_EQ(1, first->cpu());
+  EXPECT_EQ(1, second->cpu());
+  EXPECT_LE(device_->Stats(1).kicks, kicks);
+  EXPECT_LT(kicks, grants);
+}
+
+TEST_F(KschedTest, WhoeverWantsTheCpuEndsTheWatch) {
+  const WatchTime a_second(1'000'000);
+  const auto worker = MakeWorker();
+  const uint32_t handle = Adopt(*worker);
+  for (int round = 0; round < 5; ++round) {
+    Give(1, handle);
+    ASSERT_TRUE(Eventually([&] { return device_->Watching(1); }));
+    bool watching = true;
+    std::thread other([&] {
+      RunOn(1);
+      watching = device_->Watching(1);
+    });
+    other.join();
+    EXPECT_FALSE(watching);
+    ASSERT_TRUE(Eventually([&] { return Idle(1); }));
+  }
+}
+
+TEST_F(KschedTest, ACoreDoesNotWatchIfToldNotTo) {
+  const WatchTime never(0);
+  const auto worker = MakeWorker();
+  const uint32_t handle = Adopt(*worker);
+  for (uint64_t grants = 1; grants <= 20; ++grants) {
+    Give(1, handle);
+    ASSERT_TRUE(Eventually([&] { return device_->Stats(1).kicks == grants && worker->grants() == grants && Idle(1); }));
+  }
+}
+
 // Two processes pass one core to and fro.
 TEST_F(KschedTest, ACoreGoesFromAppToApp) {
   int pipes[2];

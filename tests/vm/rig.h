@@ -13,6 +13,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -138,6 +139,25 @@ class Worker {
   std::atomic<bool> stop_{false}, hold_{false}, parked_{false};
   Enrolment* enrolment_ = nullptr;
   std::thread thread_;
+};
+
+// Sets watch_us, the module's parameter, and puts it back.
+class WatchTime {
+ public:
+  explicit WatchTime(unsigned microseconds) : before_(Read()) { Write(microseconds); }
+  ~WatchTime() { Write(before_); }
+  WatchTime(const WatchTime&) = delete;
+  WatchTime& operator=(const WatchTime&) = delete;
+
+ private:
+  static constexpr const char* kParameter = "/sys/module/ksched/parameters/watch_us";
+  static unsigned Read() {
+    unsigned value = 0;
+    std::ifstream(kParameter) >> value;
+    return value;
+  }
+  static void Write(unsigned value) { std::ofstream(kParameter) << value; }
+  const unsigned before_;
 };
 
 class KschedTest : public testing::Test {
