@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "iokernel/control/log.h"
 #include "iokernel/control/report.h"
@@ -30,7 +31,16 @@ void Server::Impl::OnMessage(uint64_t serial, Session& session, std::span<const 
 }
 
 void Server::Impl::Attach(uint64_t serial, Session& session, const AttachWish& wish) {
-  auto params = admission.Admit(wish, tenants.Holders());
+  CloseDead();
+  const std::vector<Holder> holders = tenants.Holders();
+  auto params = admission.Admit(wish, holders);
+  // What it wants may be its predecessor's, killed a moment ago: whoever restarts an app does so at once.
+  const bool some_leave = std::any_of(holders.begin(), holders.end(), [](const Holder& h) { return h.leaving; });
+  if (!params && some_leave && NowMs() < session.deadline_ms) {
+    session.stage = SessionStage::kWaiting;
+    waiting.insert_or_assign(serial, wish);
+    return;
+  }
   if (!params) {
     LogInfo("refused pid " + std::to_string(session.peer().pid) + ": " + params.error().sentence);
     return Refuse(serial, session, params.error());
@@ -46,6 +56,23 @@ void Server::Impl::Attach(uint64_t serial, Session& session, const AttachWish& w
   }
   session.stage = SessionStage::kMaking;
   session.deadline_ms = 0;  // it waits for us
+}
+
+// Looks again at those who wait: at every turn, for it is soon over and costs little.
+void Server::Impl::AttachWaiting() {
+  for (const auto& [serial, wish] : std::exchange(waiting, {})) {
+    Session* session = Find(serial);
+    if (session != nullptr && session->stage == SessionStage::kWaiting) Attach(serial, *session, wish);
+  }
+}
+
+// The word of a death may stand behind the successor's request in epoll's queue.
+void Server::Impl::CloseDead() {
+  std::vector<uint64_t> dead;
+  for (const auto& [serial, session] : sessions) {
+    if (session.app != kNoApp && !session.peer().Alive()) dead.push_back(serial);
+  }
+  for (const uint64_t serial : dead) Close(serial);
 }
 
 void Server::Impl::Threads(uint64_t serial, Session& session, ThreadsWish wish) {
@@ -161,7 +188,8 @@ void Server::Impl::OnTenant(const Tenants::Event& event) {
 }
 
 void Server::Impl::Refuse(uint64_t serial, Session& session, const Refusal& refusal) {
-  const bool attaching = session.stage == SessionStage::kOpened || session.stage == SessionStage::kMaking;
+  const bool attaching = session.stage == SessionStage::kOpened || session.stage == SessionStage::kWaiting ||
+                         session.stage == SessionStage::kMaking;
   session.Send(attaching ? MakeAttachAnswer(refusal) : MakeAnswer(refusal.code, refusal.sentence));
   SendAndGo(serial, session);
 }

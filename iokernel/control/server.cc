@@ -63,6 +63,7 @@ void Server::Impl::Turn(int longest_ms) {
     }
   }
   while (const auto event = tenants.Next()) OnTenant(*event);
+  AttachWaiting();
   OnDeadlines();
 }
 
@@ -84,6 +85,7 @@ void Server::Impl::OnDeadlines() {
   const int64_t now = NowMs();
   std::vector<uint64_t> deaf, silent;
   for (const auto& [serial, session] : sessions) {
+    if (session.stage == SessionStage::kWaiting) continue;  // AttachWaiting knows what to tell it
     if (session.send_deadline_ms != 0 && session.send_deadline_ms <= now) {
       deaf.push_back(serial);
     } else if (session.deadline_ms != 0 && session.deadline_ms <= now) {
@@ -165,6 +167,7 @@ void Server::Impl::Close(uint64_t serial) {
   if (session == nullptr) return;
   if (session->app != kNoApp) tenants.Leave(session->app);
   session->Drain();
+  waiting.erase(serial);
   sessions.erase(serial);  // closes its descriptors, and so ends their watches
 }
 

@@ -4,7 +4,7 @@
 // freeing an app's memory takes milliseconds and is done by a helper thread (workshop.h), so a hang-up is
 // acted on at once, whatever else goes on.
 //
-//   connection:  opened -> making -> threads awaited -> attaching -> attached -> detaching -> gone
+//   connection:  opened -> (waiting) -> making -> threads awaited -> attaching -> attached -> detaching -> gone
 //                opened -> (asking the loop) -> answering -> gone
 //
 // Every stage that waits for the peer has a deadline. What happens to an attached app is told in tenants.h.
@@ -29,7 +29,7 @@ struct ServerOptions {
   const Port* port = nullptr;          // for `stat`; may be missing
   std::vector<std::string> fallbacks;  // what this machine lacks, one sentence each
   uint32_t max_connections = 512;      // apps and questions together
-  uint32_t first_message_ms = 1000;    // from connecting to a whole request
+  uint32_t first_message_ms = 1000;    // from connecting to a whole request, and for others to leave first
   uint32_t threads_ms = 10'000;        // from the region to the thread ids
   uint32_t send_ms = 2000;             // for the peer to take an answer
 };

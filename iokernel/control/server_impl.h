@@ -68,6 +68,8 @@ struct Server::Impl {
   void OnMessage(uint64_t serial, Session& session, std::span<const std::byte> bytes);
   void OnTenant(const Tenants::Event& event);
   void Attach(uint64_t serial, Session& session, const AttachWish& wish);
+  void AttachWaiting();
+  void CloseDead();
   void Threads(uint64_t serial, Session& session, ThreadsWish wish);
   void Query(uint64_t serial, Session& session, const QueryWish& wish);
   void Command(uint64_t serial, Session& session, const CommandWish& wish, FileDescriptor file);
@@ -98,6 +100,7 @@ struct Server::Impl {
   FileDescriptor epoll;
   FileDescriptor spare = OpenSpareDescriptor();  // given up to turn somebody away when there is no other
   std::map<uint64_t, Session> sessions;          // by serial number, so the oldest first
+  std::map<uint64_t, AttachWish> waiting;        // of sessions at stage kWaiting
   uint64_t next_serial = 1;
   int64_t started_ms = NowMs();
   bool stopping = false;

@@ -19,6 +19,7 @@ namespace sluice {
 enum class SessionStage : uint8_t {
   kOpened,     // its first message is awaited
   kAsking,     // what it asked is being found out
+  kWaiting,    // what it wants is still held by somebody who is leaving
   kMaking,     // its region is being made
   kThreads,    // its thread ids are awaited
   kAttaching,  // the loop has been told

@@ -58,6 +58,36 @@ TEST_F(ServerTest, HangUpGivesEverythingBackAndTheEpochRises) {
   EXPECT_GT(after.epoch, before.epoch);
 }
 
+// A supervisor starts the next one as soon as the last is dead.
+TEST_F(ServerTest, ASuccessorWaitsForWhoIsJustLeaving) {
+  Start();
+  Client first = Connected();
+  ASSERT_EQ(first.Attach(AttachAs("fixed")).code, AnswerCode::kOk);
+  dataplane.Hold(true);
+  first.Close();
+  dataplane.Await(2);
+  Client again = Connected();
+  again.Send(AttachAs("fixed"));
+  EXPECT_FALSE(Ask("apps").is_discarded());  // asked later, answered before
+  dataplane.Hold(false);
+  const auto answer = again.Receive<abi::AttachAnswer>();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->code, AnswerCode::kOk) << answer->sentence;
+}
+
+TEST_F(ServerTest, ASuccessorIsToldWhoDoesNotLeaveInTime) {
+  options.first_message_ms = 50;
+  Start();
+  Client first = Connected();
+  ASSERT_EQ(first.Attach(AttachAs("fixed")).code, AnswerCode::kOk);
+  dataplane.Hold(true);
+  first.Close();
+  dataplane.Await(2);
+  EXPECT_EQ(Connected().Attach(AttachAs("fixed")).sentence,
+            "the name fixed is held by " + kMe + ", which is just leaving");
+  dataplane.Hold(false);
+}
+
 TEST_F(ServerTest, HangUpWhileTheLoopIsAskedIsDetachedInOrder) {
   Start();
   dataplane.Hold(true);
