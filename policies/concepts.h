@@ -49,6 +49,13 @@ concept SteeringPolicy = NamedPolicy<P> && std::movable<P> &&
   { p.Idle(budget, now) } -> std::same_as<void>;
 };
 
+// A steering policy may also say where the flow that wakes a sleeping app would best be served: it replaces
+// Hints::wanted by that core. Asked with the first packet of a burst, before the app is given a core.
+template <class P>
+concept WishesForCores = requires(const P p, uint32_t hash, Hints& hints) {
+  { p.Wish(hash, hints) } -> std::same_as<void>;
+};
+
 // Picks the parked kthread that runs on `core`; kNoKthread if all run. Preempted kthreads are the
 // allocator's business: it picks them before it asks.
 // OnRun, OnPark: kthread k got `core`, gave `core` back.

@@ -106,6 +106,14 @@ struct PolicyInfo {
 // Error: it is no policy, or there is no memory for the table; a sentence.
 [[nodiscard]] tl::expected<SteeringVariant, std::string> MakeSteering(std::string_view text,
                                                                       const SteeringOptions& options);
+// Hints::wanted for the flow that wakes a sleeping app, if the policy has a wish (concepts.h).
+inline void Wish(const SteeringVariant& steering, uint32_t hash, Hints& hints) {
+  std::visit(
+      [&]<class P>(const P& policy) {
+        if constexpr (WishesForCores<P>) policy.Wish(hash, hints);
+      },
+      steering);
+}
 // EAL memory that one steering policy of this name takes, for sizing EAL before it starts. 0: none, or unknown name.
 [[nodiscard]] uint64_t SteeringMemoryBytes(std::string_view text, uint32_t flows);
 

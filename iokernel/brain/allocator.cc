@@ -87,6 +87,9 @@ void Allocator::Attach(const AppSpec& spec, const AppMemory& memory) { impl_->At
 BrainAppPtr Allocator::Detach(AppId app) { return impl_->Detach(app); }
 
 const AppView& Allocator::View(AppId app) const { return impl_->apps[app]->view; }
+void Allocator::OnArrival(AppId app, Ticks now) {
+  if (impl_->apps[app]->sleeps) impl_->OnArrival(*impl_->apps[app], now);
+}
 void Allocator::OnSent(AppId app, KthreadId kthread, uint32_t count, Ticks now) {
   impl_->OnSent(*impl_->apps[app], kthread, count, now);
 }
@@ -148,6 +151,13 @@ BrainAppPtr Allocator::Impl::Detach(AppId id) {
   policies.congestion->Detach(id);
   guaranteed_sum.store(guaranteed_sum.load(std::memory_order_relaxed) - app.spec.guaranteed, std::memory_order_relaxed);
   return std::move(apps[id]);
+}
+
+// If a kthread of it waits with work, who gets the next core is decided already; for the rest see OnSent.
+void Allocator::Impl::OnArrival(BrainApp& app, Ticks now) {
+  if (in_pass || app.refused_pass == counters.passes || !app.waiting.empty()) return;
+  Rouse(app, record::Cause::kPacket, now);
+  TryAddCore(app, now);
 }
 
 void Allocator::Impl::OnSent(BrainApp& app, KthreadId k, uint32_t count, Ticks now) {

@@ -13,8 +13,9 @@
 //  5. a parked kthread with work (abi::WorkWaits, or uthreads left in its run queue) makes its app want a core
 //     until it has been granted.
 //
-// Which kthread gets a core: one that was preempted inside a uthread, else one whose packets, timers or
-// uthreads wait, the landing kthread first, else the pick policy's.
+// Which kthread gets a core: one that was preempted inside a uthread, else one whose packets, timers or uthreads wait,
+// the landing kthread first, else the pick policy's. For packets that wake an app the policy has chosen before they
+// are steered (OnArrival).
 #pragma once
 
 #include <cstdint>
@@ -91,7 +92,7 @@ class AllocatorHost {
   // The kthread has parked: take everything from its TX and fill rings. Called before the core is reused.
   virtual void OnParked(AppId app, KthreadId kthread) = 0;
   // AppView::active, landing or a core of the app has changed (calls OnActiveChange of its steering).
-  // Comes from Pass, and from OnSent when that grants a core.
+  // Comes from Pass, and from OnArrival and OnSent when they find a core.
   virtual void OnActiveChange(AppId app) = 0;
   // The kthread has not answered a cede within the bound and was evicted; the app should be detached, later.
   virtual void OnUnresponsive(AppId app, KthreadId kthread) = 0;
@@ -119,6 +120,10 @@ class Allocator {
 
   [[nodiscard]] const AppView& View(AppId app) const;
 
+  // Packets for the app are about to be steered. If it sleeps it gets a core first, so that the core is one that
+  // Hints::wanted names, the kthread is the pick policy's, and steering sees it in AppView::active. If the core has yet
+  // to come back from somebody, the kthread picked for it is AppView::landing.
+  void OnArrival(AppId app, Ticks now);
   // `count` RX messages have just been sent to `kthread`. Wakes the app at once if nobody of it is awake.
   void OnSent(AppId app, KthreadId kthread, uint32_t count, Ticks now);
 

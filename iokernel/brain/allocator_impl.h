@@ -1,6 +1,6 @@
 // allocator_impl.h - the allocator's state and the verbs on it, split by role over six files:
 //
-//   allocator.cc  making, admission, attach, detach, OnSent
+//   allocator.cc  making, admission, attach, detach, packets that come
 //   pass.cc       one pass: poll the kthreads that have a core, and decide
 //   asleep.cc     looking after those that have none: timers, kicks, work that was stolen
 //   grants.cc     who wants a core, which core, which kthread; the lists that steering sees
@@ -61,6 +61,7 @@ struct Allocator::Impl {
   // allocator.cc
   void Attach(BrainAppPtr app);
   BrainAppPtr Detach(AppId id);
+  void OnArrival(BrainApp& app, Ticks now);
   void OnSent(BrainApp& app, KthreadId k, uint32_t count, Ticks now);
 
   // pass.cc
@@ -83,7 +84,7 @@ struct Allocator::Impl {
   void CheckTimers(Ticks now);
   void FallAsleep(BrainApp& app, Ticks now);
   void WakeUp(BrainApp& app);
-  void OnKick(BrainApp& app, Ticks now);
+  void Rouse(BrainApp& app, record::Cause why, Ticks now);
   void CheckKicks(Ticks now);
   void RecheckWaiting(Ticks now);
   void ListWanting(BrainApp& app);
@@ -105,6 +106,8 @@ struct Allocator::Impl {
   [[nodiscard]] bool MayHaveAnother(const BrainApp& app) const;
   void TryAddCore(BrainApp& app, Ticks now);
   void FreeCore(CoreId core, Ticks now);
+  void Promise(BrainApp& app, CoreId core);
+  [[nodiscard]] KthreadId Pick(BrainApp& app, CoreId core);
   [[nodiscard]] KthreadId ChooseKthread(BrainApp& app, CoreId core);
   void Refused(BrainApp& app, Ticks now);
   void Grant(BrainApp& app, CoreId core, bool promised, Ticks now);

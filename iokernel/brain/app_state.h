@@ -97,8 +97,9 @@ class BrainApp {
   uint16_t parked_count;  // kthreads that could be granted
   uint16_t starting = 0;  // granted, not yet acknowledged, not ceding
   KthreadId last_parked = 0;
-  uint32_t kick_seen = 0;         // newest value of the kick word after which the inbox was found empty
-  bool kicked = false;            // nobody is awake and the inbox has something
+  uint32_t kick_seen = 0;  // newest value of the kick word after which the inbox was found empty
+  bool roused = false;     // nobody is awake, and the inbox has something or packets have come
+  record::Cause roused_by = record::Cause::kKick;
   bool congested = false;         // what the congestion policy said last
   bool listed = false;            // in Impl::wanting
   size_t place = 0;               // in Impl::running or Impl::sleeping

@@ -72,7 +72,7 @@ void Allocator::Impl::RecheckWaiting(Ticks now) {
       UnmarkWaiting(*app, k);
       ArmTimer(*app, k);
     }
-    app->listed = !app->waiting.empty() || app->kicked;
+    app->listed = !app->waiting.empty() || app->roused;
     return !app->listed;
   });
 }
@@ -106,7 +106,9 @@ void Allocator::Impl::CheckTimers(Ticks now) {
 // Nobody of the app has a core any more.
 void Allocator::Impl::FallAsleep(BrainApp& app, Ticks now) {
   SLUICE_CHECK(!app.sleeps, "an app that falls asleep twice");
-  if (app.line->kick.load(std::memory_order_relaxed) != app.kick_seen) return OnKick(app, now);
+  if (app.line->kick.load(std::memory_order_relaxed) != app.kick_seen) {
+    return Rouse(app, record::Cause::kKick, now);
+  }
   app.sleeps = true;
   app.place = sleeping.size();
   sleeping.push_back({&app, &app.line->kick, app.kick_seen});
@@ -118,11 +120,13 @@ void Allocator::Impl::WakeUp(BrainApp& app) {
   SwapErase(sleeping, app.place, [&](const Sleeping& moved) { moved.app->place = app.place; });
 }
 
-void Allocator::Impl::OnKick(BrainApp& app, Ticks now) {
+// There is work for the app that is no kthread's yet.
+void Allocator::Impl::Rouse(BrainApp& app, record::Cause why, Ticks now) {
   WakeUp(app);
-  app.kicked = true;
+  app.roused = true;
+  app.roused_by = why;
   ListWanting(app);
-  Log(record::RecordType::kWork, app.spec.id, now, record::RecordWork{{}, record::kNobody, record::Cause::kKick, 0});
+  Log(record::RecordType::kWork, app.spec.id, now, record::RecordWork{{}, record::kNobody, why, 0});
 }
 
 void Allocator::Impl::CheckKicks(Ticks now) {
@@ -133,7 +137,7 @@ void Allocator::Impl::CheckKicks(Ticks now) {
     if (next.kick->load(std::memory_order_relaxed) == next.seen) {
       kick_cursor++;
     } else {
-      OnKick(*next.app, now);  // the last in the list takes its place
+      Rouse(*next.app, record::Cause::kKick, now);  // the last in the list takes its place
     }
   }
   // The lines of the next pass have until then to arrive.

@@ -13,7 +13,7 @@ bool Allocator::Impl::WantsCore(const BrainApp& app, uint16_t coming) const {
   if (app.waiting.size() > coming) return true;
   if (coming > 0) return false;
   // A core that has just been given counts before it shows: congestion is judged again once its kthread runs.
-  return (app.kicked && Share(app).held == 0) || (app.congested && app.starting == 0);
+  return (app.roused && Share(app).held == 0) || (app.congested && app.starting == 0);
 }
 
 bool Allocator::Impl::MayHaveAnother(const BrainApp& app) const {
@@ -52,15 +52,22 @@ void Allocator::Impl::TryAddCore(BrainApp& app, Ticks now) {
     if (core != kNoCore) machine.DropPromise(core);
   }
   if (core != kNoCore) {
-    machine.Promise(core, app.spec.id);
-    return;
+    return Promise(app, core);
   }
   if (choice.core == kNoCore) return Refused(app, now);
   const CoreView& taken = Core(choice.core);
   SLUICE_CHECK(taken.owner != kNoApp && taken.owner != app.spec.id && !taken.ceding,
                "placement would take a core that nobody else has");
-  machine.Promise(choice.core, app.spec.id);
+  Promise(app, choice.core);
   Cede(*apps[taken.owner], taken.kthread, app.spec.id, now);
+}
+
+// The packets of a sleeping app wait with the kthread that will have the core.
+void Allocator::Impl::Promise(BrainApp& app, CoreId core) {
+  machine.Promise(core, app.spec.id);
+  if (!app.awake.empty() || !app.waiting.empty()) return;
+  app.view.landing = Pick(app, core);
+  host.OnActiveChange(app.spec.id);
 }
 
 // Until the next pass.
@@ -90,6 +97,10 @@ KthreadId Allocator::Impl::ChooseKthread(BrainApp& app, CoreId core) {
   if (!app.preempted.empty()) return app.preempted.front();
   if (app.kthreads[app.view.landing].waits) return app.view.landing;
   if (!app.waiting.empty()) return app.waiting.front();
+  return Pick(app, core);
+}
+
+KthreadId Allocator::Impl::Pick(BrainApp& app, CoreId core) {
   const KthreadId k = app.pick->Pick(app.view, core);
   SLUICE_CHECK(k < app.spec.kthreads && app.views[k].parked, "pick chose a kthread that is not parked");
   return k;
@@ -104,7 +115,7 @@ void Allocator::Impl::Grant(BrainApp& app, CoreId core, bool promised, Ticks now
   kthread.issuer.Grant(core, Core(core).cpu);
   backend.Wake(app.spec.id, k, core);
   using record::Cause;
-  const Cause cause = kthread.waits ? kthread.work : app.kicked ? Cause::kKick : Cause::kCongestion;
+  const Cause cause = kthread.waits ? kthread.work : app.roused ? app.roused_by : Cause::kCongestion;
   Log(record::RecordType::kGrant, app.spec.id, now, record::RecordGrant{{}, k, core, cause, promised});
 
   kthread.granted_at = now;
@@ -116,7 +127,7 @@ void Allocator::Impl::Grant(BrainApp& app, CoreId core, bool promised, Ticks now
   HeldChanged(app);
   app.starting++;
   app.parked_count--;
-  app.kicked = false;
+  app.roused = false;
   UnmarkWaiting(app, k);
   if (view.preempted) app.preempted.Remove(k);
   view.parked = false;

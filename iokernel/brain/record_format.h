@@ -131,10 +131,10 @@ enum class Cause : uint16_t {
   kSnapshot = 5,  // held when recording started
 };
 
-// A parked kthread has something to do.
+// A parked kthread has something to do, or nobody's in particular of a sleeping app has.
 struct RecordWork {
   RecordHead head;
-  uint16_t kthread;  // kNobody: the app's inbox
+  uint16_t kthread;  // kNobody: the app's inbox, or packets that are to be steered to whoever gets a core
   Cause cause;
   uint32_t reserved;
 };

@@ -45,7 +45,8 @@ class Checker {
   }
   [[nodiscard]] bool operator()(const RecordDetach&) const { return App(); }
   [[nodiscard]] bool operator()(const RecordWork& r) const {
-    return (r.kthread == kNobody ? App() && r.cause == Cause::kKick : Kthread(r.kthread)) && r.cause <= Cause::kKick;
+    const bool of_app = r.kthread == kNobody && (r.cause == Cause::kKick || r.cause == Cause::kPacket);
+    return (of_app ? App() : Kthread(r.kthread)) && r.cause <= Cause::kKick;
   }
   [[nodiscard]] bool operator()(const RecordGrant& r) const {
     return KthreadOn(r.kthread, r.core) && r.cause <= Cause::kSnapshot && r.promised <= 1;

@@ -134,6 +134,10 @@ void RxPath::DeliverTo(AppState& app, std::span<const Arrival> arrivals, Ticks n
     hashes_[i] = arrivals[i].hash;
     PrefetchForWrite(app.layout.RxBuffer(app.region.base(), buffers_[i]));
   }
+  if (app.view->active.empty()) {
+    Wish(app.steering, hashes_[0], app.hints);
+    allocator_.OnArrival(app.params.id, now);
+  }
   std::visit(
       [&](auto& policy) {
         policy.SteerBurst(*app.view, {hashes_.data(), count}, {kthreads_.data(), count}, now, app.hints);

@@ -122,6 +122,16 @@ void FlowAffinity::OnActiveChange(const AppView& view) {
   if (const uint32_t rebinds = state_->homes.Learn(view); rebinds != 0) Add(state_->counters.rebinds, rebinds);
 }
 
+void FlowAffinity::Wish(uint32_t hash, Hints& hints) const {
+  const State& s = *state_;
+  const int32_t position = s.map.Find(hash);
+  if (position < 0) return;
+  const CoreId core = s.homes.core(s.entries[position] & kHomeMask);
+  if (core == kNoCore) return;
+  hints.wanted.reset();
+  hints.wanted.set(core);
+}
+
 void FlowAffinity::Idle(uint32_t budget, Ticks /*now*/) {
   State& s = *state_;
   if (s.waiting != nullptr) budget = s.SettleWaiting(budget);

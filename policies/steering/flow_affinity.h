@@ -66,6 +66,8 @@ class FlowAffinity {
   void SteerBurst(const AppView& view, std::span<const uint32_t> hash, std::span<KthreadId> out, Ticks now,
                   Hints& hints);
   void OnActiveChange(const AppView& view);
+  // Wishes for the core of the flow's home, if it has one.
+  void Wish(uint32_t hash, Hints& hints) const;
   // Forgets idle flows after the table was found full. One unit: one flow forgotten, or eight looked at.
   // (And gives homes to those that wait for one: flow_affinity_hybrid.h. One unit: one flow, of up to 64 homes.)
   void Idle(uint32_t budget, Ticks now);

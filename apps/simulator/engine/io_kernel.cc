@@ -200,6 +200,10 @@ void Machine::Deliver(App& app, std::span<const Request> lot) {
     if (!known) cost += app.insert;
     if (flow < app.seen.size()) app.seen[flow] = true;
   }
+  if (app.view->active.empty()) {
+    Wish(app.steering, hashes_[0], app.hints);
+    allocator_->OnArrival(app.id, ToTicks(now_));
+  }
   std::visit(
       [&](auto& policy) {
         policy.SteerBurst(*app.view, {hashes_.data(), count}, {kthreads_.data(), count}, ToTicks(now_), app.hints);
