@@ -5,6 +5,7 @@
 #include "iokernel/abi/wire.h"
 #include "runtime/net/transmit.h"
 #include "runtime/net/udp_port.h"
+#include "runtime/sync/deadline.h"
 #include "sluice/thread.h"
 #include "sluice/time.h"
 
@@ -23,11 +24,6 @@ bool IsHost(Endpoint e) {
   // RFC 3021: on a /31 both addresses are hosts'.
   const bool reserved = ours && host_mask > 1 && (host == 0 || host == host_mask);
   return e.port != 0 && abi::IsUnicastAddress(e.address) && !reserved;
-}
-
-uint64_t DeadlineOf(std::chrono::nanoseconds timeout) {
-  if (timeout == kForever) return detail::kNoDeadline;
-  return abi::ReadTsc() + sched::Rate().FromNs(static_cast<uint64_t>(timeout.count()));
 }
 
 bool OnKthread() {
@@ -72,7 +68,7 @@ Expected<size_t> UdpPort::SendTo(std::span<const std::byte> payload, Endpoint re
 
 Expected<Datagram> UdpPort::Recv(std::chrono::nanoseconds timeout) {
   bool timed_out = timeout.count() <= 0;
-  const uint64_t deadline = timed_out ? 0 : DeadlineOf(timeout);
+  const uint64_t deadline = timed_out ? 0 : detail::ToTicks(Clock::After(timeout));
   Expected<Datagram> result = tl::unexpected(Error::kTimedOut);
   lock_.Lock();
   ++receivers_;

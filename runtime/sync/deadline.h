@@ -7,7 +7,7 @@
 
 namespace sluice::detail {
 
-// Not before `when`; kNoDeadline for time_point::max().
+// Not before `when`; kNoDeadline if that is decades away.
 [[nodiscard]] uint64_t ToTicks(Clock::time_point when);
 
 }  // namespace sluice::detail

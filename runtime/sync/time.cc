@@ -36,7 +36,9 @@ Clock::time_point Clock::After(duration timeout) {
 }
 
 uint64_t detail::ToTicks(Clock::time_point when) {
-  if (when == Clock::time_point::max()) return kNoDeadline;
+  // Centuries are more ticks than a word holds.
+  constexpr std::chrono::hours kNever(24 * 365 * 50);
+  if (when.time_since_epoch() >= kNever) return kNoDeadline;
   const auto ns = std::max<Clock::rep>(when.time_since_epoch().count(), 0);
   // One nanosecond more, for the conversions round down.
   return sched::Rate().FromNs(static_cast<uint64_t>(ns) + 1) + 1;

@@ -110,7 +110,8 @@ class UdpSocket {
   Error Serve(std::function<void(Datagram)> handler);
 
   // Wakes everybody who waits on this socket with kClosed; the port is free again. Close waits for them to leave and
-  // frees the socket: afterwards no other uthread may use this object.
+  // frees the socket: afterwards no other uthread may use this object. A handler of Serve calls Shutdown, not Close,
+  // which would wait for the handler.
   void Shutdown();
   void Close();
 

@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "sluice/net.h"
 #include "sluice/sync.h"
 #include "sluice/time.h"
 #include "tests/lib/sanitized.h"
@@ -199,6 +200,14 @@ TEST(Clock, DeadlinesDoNotOverflow) {
     EXPECT_EQ(Clock::After(std::chrono::nanoseconds::max()), Clock::time_point::max());
     EXPECT_GT(Clock::After(1h), Now());
     EXPECT_GT(Now(), Clock::time_point{});
+    for (const std::chrono::nanoseconds centuries : {kForever - 1ns, std::chrono::nanoseconds(24h * 365 * 250)}) {
+      Semaphore semaphore;
+      Thread poster([&] {
+        Sleep(1ms);
+        semaphore.Post();
+      });
+      EXPECT_TRUE(semaphore.AcquireFor(centuries));
+    }
   });
   EXPECT_EQ(Now(), Clock::time_point{});
 }
