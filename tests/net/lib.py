@@ -28,6 +28,10 @@ class Failed(Exception):
     """A check did not hold."""
 
 
+class Lost(Failed):
+    """Packets were lost."""
+
+
 def check(condition, what):
     if not condition:
         raise Failed(what)
@@ -75,18 +79,29 @@ class Foreign:
 
 
 def _attempts(test, options):
-    """A failure is final, unless others used the CPUs that iokerneld and the apps must have for themselves."""
-    for attempt in range(1, ATTEMPTS + 1):
+    """A failure is final, with one exception: lost packets, if others took the CPUs meanwhile.
+
+    A queue of Linux's in front of a loop that is kept from running for some milliseconds overflows, whatever Sluice
+    does; no other check depends on who else is on the machine. A fault that loses packets does so every time, or on a
+    machine that we have to ourselves, where the first failure counts.
+    """
+    for _ in range(1, ATTEMPTS):
         foreign = Foreign()
-        status = _run(test, options)
-        share = foreign.share()
-        if status != 1 or share < DISTURBED or attempt == ATTEMPTS:
-            return status
-        print(f"others took {share * 100:.0f} % of a CPU meanwhile: again, attempt {attempt + 1} of {ATTEMPTS}")
-    return 1
+        try:
+            return _run(test, options)
+        except Lost:
+            share = foreign.share()
+            if share < DISTURBED:
+                return 1
+        print(f"others took {share * 100:.0f} % of a CPU meanwhile: again, at most {ATTEMPTS} times", flush=True)
+    try:
+        return _run(test, options)
+    except Lost:
+        return 1
 
 
 def _run(test, options):
+    """The exit status; Lost passes through, after it was shown."""
     with tempfile.TemporaryDirectory(prefix="sluice-net.") as work:
         os.environ["RUNTIME_DIRECTORY"] = work  # DPDK's own files
         box = Sandbox(work)
@@ -101,6 +116,8 @@ def _run(test, options):
             if not isinstance(error, Failed):
                 traceback.print_exc()
             _show_logs(work)
+            if isinstance(error, Lost):
+                raise
             return 1
 
 
@@ -189,7 +206,7 @@ def where_packets_went(rig, daemon):
 
 def nothing_lost(rig, daemon, result, what):
     if result["lost"]:
-        raise Failed(f"{what}: {result['lost']} of {result['sent']} lost\n{where_packets_went(rig, daemon)}")
+        raise Lost(f"{what}: {result['lost']} of {result['sent']} lost\n{where_packets_went(rig, daemon)}")
 
 
 def milliseconds_until(condition, timeout_s):
