@@ -3,7 +3,7 @@
 // Written by the dataplane loop alone, read by the control thread at any time; relaxed, so a reader sees each
 // counter whole but no two of them at one instant. ForEach names them all, so nothing is counted unseen.
 //
-// Two sums hold whenever the loop is at rest (tests/unit/dataplane/accounting_test.cc):
+// Two sums hold whenever the loop is at rest (ExpectAccounts in tests/unit/dataplane/world.h):
 //   port rx_packets + loop local_packets = loop arp_packets + echo_packets + link drops
 //                                          + sum over apps ever attached of (rx_packets + drops rx_*)
 //   app tx_taken = tx_packets + local_sent + drops tx_* + tx_waiting

@@ -123,6 +123,30 @@ TEST(Tx, AllThatAKthreadLeftWhenItParkedIsSent) {
   EXPECT_EQ(app.all_drops(), 0u);
 }
 
+// A kthread cannot park on a full ring; a port that stands still has no room for what is in it.
+TEST(Tx, WhatAParkedKthreadLeftBeforeAFullPortIsDroppedAndCounted) {
+  World world;
+  PlayedApp& app = world.AttachRunning({});
+  world.Introduce();
+  world.port.takes = 0;
+  uint64_t sent = 0;
+  for (uint64_t before = ~uint64_t{0}; before != sent; world.Step()) {
+    before = sent;
+    while (app.Send(0, From(kAppA, kPeer))) ++sent;
+  }
+  const uint64_t left = sent - world.loop->counters().tx_backlog.Get();
+  ASSERT_GT(left, 0u);
+  EXPECT_EQ(app.all_drops(), 0u);
+  app.Park(0);
+  world.Steps(2);
+  EXPECT_EQ(app.drops(AppDrop::kTxPortFull), left);
+  EXPECT_EQ(app.all_drops(), left);
+  world.port.takes = ~uint64_t{0};
+  world.Step();
+  EXPECT_EQ(world.port.out.size(), sent - left);
+  world.ExpectAccounts();
+}
+
 TEST(Tx, WithoutPacketBuffersPacketsAreDroppedAndCounted) {
   World world;
   PlayedApp& app = world.AttachRunning({});
