@@ -318,17 +318,17 @@ class Checker {
                   net ? Quoted(FormatIpv4(net->address)) : "");
       return;
     }
+    const auto [first, fresh] = addresses_.emplace(*address, draft.address->place);
+    if (!fresh) {
+      errors_.Add(place, FormatIpv4(*address) + " a second time",
+                  "addresses that differ; the first is on line " + std::to_string(first->second.line));
+      return;
+    }
     if (!OnNetwork(place, "", *address)) return;
     for (const RouteConfig& route : config_.routes) {
       if (route.via != *address) continue;
       errors_.Add(place, FormatIpv4(*address) + ", the gateway of the route to " + FormatIpv4Net(route.network),
                   "any other");
-      return;
-    }
-    const auto [first, fresh] = addresses_.emplace(*address, draft.address->place);
-    if (!fresh) {
-      errors_.Add(place, FormatIpv4(*address) + " a second time",
-                  "addresses that differ; the first is on line " + std::to_string(first->second.line));
       return;
     }
     app->address = *address;

@@ -69,10 +69,12 @@ CommandLine ParseCommandLine(std::span<const char* const> arguments, const Machi
     const std::string text = ReadFile(*flags.config, errors);
     draft = ReadToml(text, *flags.config, errors);
   }
-  result.config = CheckConfig(Overlay(std::move(draft), flags.draft), machine, errors);
+  draft = Overlay(std::move(draft), flags.draft);
+  const bool understood = errors.empty();  // else a port may be in what was not
+  result.config = CheckConfig(draft, machine, errors);
   const bool needs_port = flags.mode == Flags::Mode::kRun;
   result.errors = errors.Sorted();
-  if (needs_port && errors.empty() && result.config.port.kind == PortKind::kNone) {
+  if (needs_port && understood && !draft.port) {
     result.errors.push_back("--port: got none, allowed:\n" + PortChoices());
   }
   if (!result.errors.empty()) return result;

@@ -230,6 +230,20 @@ name = ""
   EXPECT_THAT(checked.errors[3], HasSubstr("s.toml:7:8: [[app]] name"));
 }
 
+TEST(ConfigTest, ASecondAddressIsToldThoughTheNetworkIsNotKnown) {
+  const Checked checked = CheckToml(R"([net]
+address = "10.0.0.2/33"
+[[app]]
+name = "a"
+address = "10.0.0.3"
+[[app]]
+name = "b"
+address = "10.0.0.3"
+)");
+  ASSERT_EQ(checked.errors.size(), 2u);
+  EXPECT_THAT(checked.errors[1], HasSubstr("s.toml:8:11: [[app]] address: got 10.0.0.3 a second time"));
+}
+
 TEST(ConfigTest, OneCpuIsTooFew) {
   MachineFacts machine = TestMachine();
   machine.cpus = machine.allowed = {0};
@@ -293,6 +307,13 @@ TEST(FlagsTest, WithoutAPortTheChoicesAreListed) {
                              "--port memif:", "--port pci:0000:3b:00.0", "--port null"}) {
     EXPECT_THAT(line.errors[0], HasSubstr(choice));
   }
+}
+
+TEST(FlagsTest, AMissingPortIsToldWithAllElse) {
+  const CommandLine line = RunFlags({"--steering", "nobody"});
+  ASSERT_EQ(line.errors.size(), 2u);
+  EXPECT_THAT(line.errors[0], HasSubstr(R"(--steering: got "nobody")"));
+  EXPECT_THAT(line.errors[1], HasSubstr("--port: got none"));
 }
 
 TEST(FlagsTest, LooksWithoutAPort) {
