@@ -7,7 +7,9 @@
 //   watched   the same as wake for the thread that just parked, whose core still watches its request line
 //   (other)   and for another thread on that core
 //   move      the same for a thread that ran on another CPU before
-//   cede      from before the IOKernel's call until it sees that the core is free, a signal handler between
+//   cede      from before the IOKernel's call until it sees that the thread has parked, a signal handler between
+//   preempt   from before the call that interrupts one thread to the first instruction of the next on that CPU, granted
+//             when the IOKernel sees that the first has parked
 //   handover  from before one thread's park to the next one's first instruction, on one CPU
 #include <immintrin.h>
 #include <linux/futex.h>
@@ -20,11 +22,12 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "iokernel/abi/cede_signal.h"
@@ -120,96 +123,147 @@ struct Futex {
   void Interrupt(int k, uint16_t) { backend.Interrupt(static_cast<AppId>(k), 0); }
 };
 
-void Print(const char* name, const char* path, std::vector<uint64_t> counts) {
-  std::sort(counts.begin(), counts.end());
-  std::printf("%-7s %-9s %7lu %7lu\n", name, path, counts.front(), counts[counts.size() / 2]);
-}
+// Two threads and the paths between them, one after the other, again and again.
+template <class Way>
+class Bench {
+ public:
+  Bench() {
+    way_.Enrol(0, first_);
+    way_.Enrol(1, second_);
+    Run(first_, 1);
+  }
+  ~Bench() {
+    for (Thread* thread : {&first_, &second_}) {
+      Asleep(*thread);
+      thread->stop = true;
+      Run(*thread, 1);
+      Halt();  // it has gone, and with it its core
+    }
+  }
+
+  void Round() {
+    {
+      const WatchTime never(0);
+      Wakes();
+      Cede();
+      Handover();
+    }
+    const WatchTime long_enough(200);  // that is 200 000 instructions
+    if constexpr (Way::kKsched) Watched();
+    Preempt();
+  }
+
+  void Print() {
+    for (auto& [path, counts] : counts_) {
+      std::sort(counts.begin(), counts.end());
+      std::printf("%-7s %-9s %7lu %7lu\n", Way::kName, path, counts.front(), counts[counts.size() / 2]);
+    }
+  }
+
+ private:
+  // Until the CPUs that have nothing to do have halted: our pauses find nothing to run.
+  void Halt() {
+    if constexpr (Way::kKsched) {
+      Until([&] { return !way_.device->Watching(1) && !way_.device->Watching(2); });
+    }
+    for (int i = 0; i < 2000; ++i) _mm_pause();
+  }
+  static void Parked(const Thread& thread) {
+    Until([&] { return thread.parked == thread.generation; });
+  }
+  void Asleep(const Thread& thread) {
+    Parked(thread);
+    Halt();
+  }
+  void Count(const char* path, uint64_t instructions) {
+    const auto same = [&](const auto& entry) { return std::strcmp(entry.first, path) == 0; };
+    auto entry = std::find_if(counts_.begin(), counts_.end(), same);
+    if (entry == counts_.end()) entry = counts_.insert(entry, {path, {}});
+    entry->second.push_back(instructions);
+  }
+
+  struct Instructions {
+    uint64_t all, call;
+  };
+  // From before the call to the thread's first instruction, and to the call's return.
+  Instructions Run(Thread& thread, uint16_t cpu) {
+    const uint32_t runs = thread.runs;
+    const uint64_t start = abi::ReadTsc();
+    way_.Wake(&thread == &second_, thread, cpu);
+    const uint64_t back = abi::ReadTsc();
+    Until([&] { return thread.runs != runs; });
+    return {thread.began - start, back - start};
+  }
+
+  void Wakes() {
+    Asleep(first_);
+    const Instructions wake = Run(first_, 1);
+    Count("wake", wake.all);
+    Count("(caller)", wake.call);
+    Asleep(first_);
+    Count("move", Run(first_, 2).all);
+    Asleep(first_);
+    Run(first_, 1);
+    Asleep(first_);
+  }
+
+  void Watched() {
+    Run(first_, 1);
+    Until([&] { return way_.device->Watching(1); });
+    Count("watched", Run(first_, 1).all);
+    Until([&] { return way_.device->Watching(1); });
+    Count("(other)", Run(second_, 1).all);
+    Asleep(second_);
+  }
+
+  // Interrupts the first; from before that call until it has parked.
+  uint64_t Take() {
+    first_.release = false;
+    Run(first_, 1);
+    const uint64_t start = abi::ReadTsc();
+    way_.Interrupt(0, 1);
+    Parked(first_);
+    const uint64_t end = abi::ReadTsc();
+    first_.release = true;
+    return end - start;
+  }
+
+  void Cede() {
+    Count("cede", Take());
+    Asleep(first_);
+  }
+
+  void Preempt() {
+    const uint64_t taken = Take();
+    Count("preempt", taken + Run(second_, 1).all);
+    Asleep(second_);
+  }
+
+  // ksched has the next grant waiting; by futex the park must be seen first.
+  void Handover() {
+    first_.release = false;
+    Run(first_, 1);
+    const uint32_t runs = second_.runs;
+    if (Way::kKsched) way_.Wake(1, second_, 1);
+    first_.release = true;
+    Parked(first_);
+    const uint64_t parks_at = first_.parks_at;
+    if (!Way::kKsched) way_.Wake(1, second_, 1);
+    Until([&] { return second_.runs != runs; });
+    Count("handover", second_.began - parks_at);
+    Asleep(second_);
+  }
+
+  Way way_;
+  Thread first_{Way::kKsched}, second_{Way::kKsched};
+  std::vector<std::pair<const char*, std::vector<uint64_t>>> counts_;
+};
 
 template <class Way>
 void Measure() {
-  Way way;
-  std::optional<WatchTime> watch(0);
-  std::vector<uint64_t> wake, caller, watched, other, move, cede, handover;
-  {
-    Thread first(Way::kKsched), second(Way::kKsched);
-    way.Enrol(0, first);
-    way.Enrol(1, second);
-    const auto parked = [](Thread& thread) {
-      Until([&] { return thread.parked == thread.generation; });
-      // Asleep, not on its way: the CPU has halted, so our pauses find nothing to run.
-      for (int i = 0; i < 2000; ++i) _mm_pause();
-    };
-    const auto run = [&](Thread& thread, int k, uint16_t cpu, std::vector<uint64_t>* from,
-                         std::vector<uint64_t>* call) {
-      const uint32_t runs = thread.runs;
-      const uint64_t start = abi::ReadTsc();
-      way.Wake(k, thread, cpu);
-      const uint64_t back = abi::ReadTsc();
-      Until([&] { return thread.runs != runs; });
-      if (from != nullptr) from->push_back(thread.began - start);
-      if (call != nullptr) call->push_back(back - start);
-    };
-    run(first, 0, 1, nullptr, nullptr);
-    for (int round = 0; round < kRounds; ++round) {
-      first.release = true;
-      parked(first);
-      run(first, 0, 1, &wake, &caller);
-      parked(first);
-      run(first, 0, 2, &move, nullptr);
-      parked(first);
-      if constexpr (Way::kKsched) {
-        watch.reset();
-        watch.emplace(1'000'000);
-        run(first, 0, 1, nullptr, nullptr);
-        Until([&] { return way.device->Watching(1); });
-        run(first, 0, 1, &watched, nullptr);
-        Until([&] { return way.device->Watching(1); });
-        run(second, 1, 1, &other, nullptr);
-        watch.reset();
-        watch.emplace(0);
-        parked(second);
-      }
-      run(first, 0, 1, nullptr, nullptr);
-      parked(first);
-      // Ceded while it runs.
-      first.release = false;
-      run(first, 0, 1, nullptr, nullptr);
-      const uint64_t start = abi::ReadTsc();
-      way.Interrupt(0, 1);
-      Until([&] { return first.parked == first.generation; });
-      cede.push_back(abi::ReadTsc() - start);
-      parked(first);
-      // Handed over: ksched has the next grant waiting; by futex the park must be seen first.
-      run(first, 0, 1, nullptr, nullptr);
-      const uint32_t runs = second.runs;
-      if (Way::kKsched) way.Wake(1, second, 1);
-      first.release = true;
-      Until([&] { return first.parked == first.generation; });
-      const uint64_t parks_at = first.parks_at;
-      if (!Way::kKsched) way.Wake(1, second, 1);
-      Until([&] { return second.runs != runs; });
-      handover.push_back(second.began - parks_at);
-      parked(second);
-    }
-    for (Thread* thread : {&first, &second}) {
-      thread->stop = true;
-      run(*thread, thread == &second, 1, nullptr, nullptr);
-      Until([&] { return thread->runs != 0; });
-      if (thread == &first) {
-        // It has gone, and with it its core.
-        for (int i = 0; i < 2000; ++i) _mm_pause();
-      }
-    }
-  }
-  Print(Way::kName, "wake", wake);
-  Print(Way::kName, "(caller)", caller);
-  if constexpr (Way::kKsched) {
-    Print(Way::kName, "watched", watched);
-    Print(Way::kName, "(other)", other);
-  }
-  Print(Way::kName, "move", move);
-  Print(Way::kName, "cede", cede);
-  Print(Way::kName, "handover", handover);
+  Bench<Way> bench;
+  for (int round = 0; round < kRounds; ++round) bench.Round();
+  bench.Print();
 }
 
 // The guest has started with one CPU. The kernel spins without a pause while another one comes up, and qemu then runs
