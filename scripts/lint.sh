@@ -4,8 +4,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=lib/children.sh
 source "$root/scripts/lib/children.sh"
-# shellcheck source=vm/image.sh
-source "$root/scripts/vm/image.sh"
+# shellcheck source=vm/kernel.sh
+source "$root/scripts/vm/kernel.sh"
 # shellcheck source=vm/source.sh
 source "$root/scripts/vm/source.sh"
 
@@ -18,7 +18,7 @@ esac
 command -v sparse >/dev/null || die "sparse is missing: apt-get install sparse"
 make_work_dir
 cd "$work_dir" # checkpatch leaves a cache where it is called
-find_kernel
+find_kernel || die "the kernel headers are missing: run scripts/setup.sh"
 mkdir -p "$vm_dir"
 with_lock "$vm_dir" fetch_source
 

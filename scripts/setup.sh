@@ -1,10 +1,13 @@
 #!/bin/bash
-# setup.sh - install what building, testing and plotting need, on Debian 12. No arguments, no questions.
-# When everything is there it touches neither the network nor apt. Waits for others who hold apt's locks.
+# setup.sh - install what building, testing and plotting need, on Debian 12; unpack a kernel for the virtual machines of
+# the tests. No arguments, no questions. When everything is there it touches neither the network nor apt. Waits for
+# others who hold apt's locks.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=lib/children.sh
 source "$root/scripts/lib/children.sh"
+# shellcheck source=vm/kernel.sh
+source "$root/scripts/vm/kernel.sh"
 
 packages=(
   # build
@@ -44,8 +47,8 @@ retry() {
 
 command -v dpkg-query >/dev/null || die "this needs Debian 12 (dpkg-query is not there); install by hand: ${packages[*]}"
 find_missing
-if ((${#wanted[@]} == 0)); then exit 0; fi
-((EUID == 0)) || die "these packages are missing and only root can install them: ${wanted[*]}"
+if ((${#wanted[@]} == 0)) && have_kernel; then exit 0; fi
+((EUID == 0 || ${#wanted[@]} == 0)) || die "these packages are missing and only root can install them: ${wanted[*]}"
 
 make_work_dir
 export TMPDIR=$work_dir # apt leaves files there when it is interrupted
@@ -64,4 +67,5 @@ export DEBIAN_FRONTEND=noninteractive
 with_lock "$root/scripts" install
 find_missing
 ((${#wanted[@]} == 0)) || die "still missing after the installation: ${wanted[*]}"
+with_lock "$root/scripts" fetch_kernel
 echo "setup: done"

@@ -1,47 +1,12 @@
-# image.sh - the guest's kernel and its initramfs. Sourced after lib/children.sh; needs `root`.
+# image.sh - the guest's initramfs. Sourced after kernel.sh.
 # shellcheck shell=bash
-#
-# The kernel is Debian's, of the version whose headers are installed. The package is unpacked into build/vm, never
-# installed: nothing here changes how this machine boots.
 
-vm_dir=$root/build/vm
 vm_bin=${SLUICE_BIN:-$root/build/release/bin} # where the programs are
 
 # What the guest can load, by name; their dependencies come along.
 guest_modules=(virtio_pci virtio_net vfio_pci vfio_iommu_type1 uio_pci_generic veth)
 # DPDK loads every driver it finds in its folder. These are all that a guest needs.
 dpdk_drivers=(bus_pci bus_vdev net_virtio mempool_ring)
-
-# Sets vm_version, vm_image and vm_headers.
-find_kernel() {
-  local headers
-  headers=$(find /lib/modules -maxdepth 1 -name '*-cloud-amd64' | sort -V | tail -1)
-  [[ -n $headers ]] || die "the kernel headers are missing: apt-get install linux-headers-cloud-amd64"
-  vm_version=${headers##*/}
-  vm_headers=$headers/build
-  vm_image=$vm_dir/$vm_version
-}
-
-# Unpacks the kernel once.
-fetch_kernel() {
-  find_kernel
-  [[ -e $vm_image/ready ]] && return 0
-  local package=linux-image-$vm_version new=$vm_dir/new
-  echo "vm: fetching $package"
-  rm -rf -- "$new" "$vm_image"
-  mkdir -p "$new"
-  (
-    cd "$work_dir"
-    apt-get -qq download "$package" || { apt-get -qq update && apt-get -qq download "$package"; }
-  ) >"$work_dir/fetch.log" 2>&1 || {
-    cat "$work_dir/fetch.log" >&2
-    die "$package cannot be fetched; if there is a newer one: apt-get install linux-headers-cloud-amd64"
-  }
-  dpkg-deb -x "$work_dir"/"$package"_*.deb "$new"
-  depmod -b "$new" "$vm_version"
-  touch "$new/ready"
-  mv "$new" "$vm_image"
-}
 
 # copy_program ROOT PROGRAM TARGET: stripped, with the libraries it names.
 copy_program() {

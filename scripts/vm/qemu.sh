@@ -1,4 +1,4 @@
-# qemu.sh - boots a guest. Sourced after lib/children.sh.
+# qemu.sh - boots a guest. Sourced after lib/children.sh; needs `work_dir`.
 # shellcheck shell=bash
 #
 # TCG, never KVM: every machine can do it, and the instruction counts are the same everywhere. Nothing is shared with
@@ -18,6 +18,8 @@ guest_arguments() {
     # Of a family whose idle loop has no bug to work around, and halts: qemu's MWAIT spins.
     cpu=max,family=25,model=1,stepping=1,-monitor
   fi
+  # The watchdogs wait longer, for the machine may stop a guest for half a minute: what hangs for good they still find.
+  kernel_arguments+=" watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
   # no_timer_check: on a busy machine the timer is late at the check that the kernel makes early, and it would give up.
   arguments=(-machine q35 -accel "$accel" -cpu "$cpu" -smp "$cpus" -m "$memory_mb"
     -nodefaults -no-user-config -display none -no-reboot
@@ -28,12 +30,34 @@ guest_arguments() {
   ((icount == 0)) || arguments+=(-icount shift=0,sleep=off)
 }
 
-# nic ID SERVER|CLIENT SOCKET MAC SLOT: one end of a cable.
+# nic ID MAC SLOT NETDEV: a virtio NIC on one end of a cable, which is qemu's NETDEV.
 nic() {
-  local side=on
-  [[ $2 == server ]] || side=off
-  arguments+=(-netdev "stream,id=$1,server=$side,addr.type=unix,addr.path=$3"
-    -device "virtio-net-pci,netdev=$1,mac=$4,addr=$5,disable-legacy=on,iommu_platform=on")
+  arguments+=(-netdev "$4,id=$1"
+    -device "virtio-net-pci,netdev=$1,mac=$2,addr=$3,disable-legacy=on,iommu_platform=on")
+}
+
+# Both ends of the cable are in one guest: a hub in qemu. No sockets: a `stream` server and its client in one process
+# listen and connect in a thread each, and a client that is first is refused for good (qemu 7.2 does not connect again):
+# a cable that is cut with its link up, in 3 of 40 starts.
+nics_on_a_hub() {
+  nic n0 52:54:00:00:00:01 0x10 hubport,hubid=0
+  nic n1 52:54:00:00:00:02 0x11 hubport,hubid=0
+}
+
+# The guest is one of two, SERVER|CLIENT, which are joined by two cables. The client may start when cables_listen.
+nics_on_cables() {
+  local server=on machine=00
+  [[ $1 == server ]] || server=off machine=01
+  nic n0 "52:54:00:00:$machine:01" 0x10 "stream,server=$server,addr.type=unix,addr.path=$work_dir/cable0"
+  nic n1 "52:54:00:00:$machine:02" 0x11 "stream,server=$server,addr.type=unix,addr.path=$work_dir/cable1"
+}
+
+# The file of a socket is there before anybody listens on it; the kernel's list has the flag of one that does.
+cables_listen() {
+  local cable
+  for cable in "$work_dir"/cable{0,1}; do
+    awk -v path="$cable" '$4 == "00010000" && $8 == path { found = 1 } END { exit !found }' /proc/net/unix || return 1
+  done
 }
 
 # Prints the status that a guest left; no status means that it died or ran out of time.

@@ -1,4 +1,4 @@
-# source.sh - the kernel's source. Sourced after image.sh.
+# source.sh - the kernel's source. Sourced after kernel.sh.
 # shellcheck shell=bash
 
 vm_source=$vm_dir/linux-source-6.1
