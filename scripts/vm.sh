@@ -7,8 +7,7 @@ usage() {
   cat <<'TEXT'
 usage: scripts/vm.sh run [OPTIONS] -- CMD...            run CMD in a guest
        scripts/vm.sh pair [OPTIONS] -- SERVER -- CLIENT run one command in each of two joined guests
-       scripts/vm.sh test [--full] [--module]           test ksched, and the whole system on a PCI NIC, in a guest
-                                                        (--module: ksched alone, as ctest does)
+       scripts/vm.sh test [--full]                      test ksched, and the whole system on a PCI NIC, in a guest
        scripts/vm.sh kernel-debug [--full]              the tests of ksched under a kernel that watches itself
        scripts/vm.sh count                              instructions of each path of a grant, by ksched and by futex
        scripts/vm.sh --help
@@ -32,6 +31,8 @@ TEXT
 source "$root/scripts/lib/children.sh"
 # shellcheck source=lib/build.sh
 source "$root/scripts/lib/build.sh"
+# shellcheck source=vm/kernel.sh
+source "$root/scripts/vm/kernel.sh"
 # shellcheck source=vm/image.sh
 source "$root/scripts/vm/image.sh"
 # shellcheck source=vm/source.sh
@@ -75,8 +76,9 @@ parse_options() {
 
 show_console() { ((!console)) || sed 's/^/console: /' "$work_dir/$1.console" >&2; }
 
-# finish NAME QEMU_STATUS: the exit status of a guest's command.
+# finish NAME QEMU_STATUS: the exit status of a guest's command, after what qemu and the console had to say.
 finish() {
+  grep -v 'hub 0 is not connected to host network' "$work_dir/$1.qemu" >&2 || true # so it shall be
   show_console "$1"
   if (($2 == 124 || $2 == 137)); then
     echo "vm.sh: stopped after $time_s s; the console's end:" >&2
@@ -92,18 +94,18 @@ finish() {
   return "$status"
 }
 
-qemu() { timeout --kill-after=2 "$time_s" qemu-system-x86_64 "$@"; }
+# qemu NAME: with `arguments`; its messages go to NAME.qemu.
+qemu() { timeout --kill-after=2 "$time_s" qemu-system-x86_64 "${arguments[@]}" 2>"$work_dir/$1.qemu"; }
 
 run_guest() {
   parse_options "$@"
-  fetch_kernel_locked
+  need_kernel
   make_image "$work_dir/image" "$hugepages" "${rest[*]}" "${files[@]}"
   guest_arguments guest "$vm_kernel" "$work_dir/image"
   arguments+=(-chardev stdio,id=out,signal=off -serial chardev:out -serial "file:$work_dir/guest.status")
-  nic n0 server "$work_dir/cable" 52:54:00:00:00:01 0x10
-  nic n1 client "$work_dir/cable" 52:54:00:00:00:02 0x11
+  nics_on_a_hub
   local status=0
-  run qemu "${arguments[@]}" || status=$?
+  run qemu guest || status=$?
   finish guest "$status"
 }
 
@@ -121,27 +123,25 @@ pair_guests() {
     fi
   done
   ((seen && ${#server[@]} && ${#client[@]})) || usage_error "pair wants two commands"
-  fetch_kernel_locked
+  need_kernel
   make_image "$work_dir/server.image" "$hugepages" "${server[*]}" "${files[@]}"
   make_image "$work_dir/client.image" "$hugepages" "${client[*]}" "${files[@]}"
 
   guest_arguments server "$vm_kernel" "$work_dir/server.image"
   arguments+=(-serial "file:$work_dir/server.out" -serial "file:$work_dir/server.status")
-  nic n0 server "$work_dir/cable0" 52:54:00:00:00:01 0x10
-  nic n1 server "$work_dir/cable1" 52:54:00:00:00:02 0x11
+  nics_on_cables server
   set -m
-  qemu "${arguments[@]}" </dev/null >"$work_dir/server.qemu" 2>&1 &
+  qemu server </dev/null &
   server_pid=$!
   set +m
-  while [[ ! -S $work_dir/cable1 ]]; do
+  until cables_listen; do
     kill -0 "$server_pid" 2>/dev/null || { cat "$work_dir/server.qemu" >&2 && die "the server's guest does not start"; }
     run sleep 0.05
   done
   guest_arguments client "$vm_kernel" "$work_dir/client.image"
   arguments+=(-chardev stdio,id=out,signal=off -serial chardev:out -serial "file:$work_dir/client.status")
-  nic n0 client "$work_dir/cable0" 52:54:00:00:01:01 0x10
-  nic n1 client "$work_dir/cable1" 52:54:00:00:01:02 0x11
-  run qemu "${arguments[@]}" || status=$?
+  nics_on_cables client
+  run qemu client || status=$?
   finish client "$status" || status=$?
   # The server ends by itself, or not: its work is done. What it had to say comes next.
   kill -TERM "$server_pid" 2>/dev/null || true
@@ -195,11 +195,10 @@ test_guest() {
   make_image "$work_dir/image" "$hugepages" "$command" "$vm_dir/ksched/ksched.ko" "$root/tests/vm/guest.sh" "$@"
   guest_arguments guest "$kernel" "$work_dir/image"
   arguments+=(-serial "file:$work_dir/guest.out" -serial "file:$work_dir/guest.status")
-  nic n0 server "$work_dir/cable" 52:54:00:00:00:01 0x10
-  nic n1 client "$work_dir/cable" 52:54:00:00:00:02 0x11
-  run qemu "${arguments[@]}" >"$work_dir/qemu.log" 2>&1 || status=$?
+  nics_on_a_hub
+  run qemu guest || status=$?
   sed -i 's/\r$//' "$work_dir/guest.out"
-  cat "$work_dir/guest.out" "$work_dir/qemu.log" "$work_dir/guest.console" >"$vm_dir/test.log"
+  cat "$work_dir/guest.out" "$work_dir/guest.qemu" "$work_dir/guest.console" >"$vm_dir/test.log"
 
   sed -nE 's/^\[ +OK \] ([^ ]+).*/ok      \1/p; s/^\[ +FAILED +\] ([^ ]+) \(.*/FAILED  \1/p' "$work_dir/guest.out"
   passed=$(grep -cE '^\[ +OK \] ' "$work_dir/guest.out" || true)
@@ -228,7 +227,6 @@ test_command() {
   while (($#)); do
     case $1 in
       --full) export SLUICE_TEST_FULL=1 ;;
-      --module) programs=("${programs[@]:0:3}") ;;
       *) usage_error "unknown argument '$1'" ;;
     esac
     shift
@@ -240,14 +238,14 @@ test_command() {
   time_s=600
   [[ -z ${SLUICE_TEST_FULL:-} ]] || time_s=1500
   [[ $locked == test_locked ]] || time_s=3600
-  fetch_kernel_locked
+  need_kernel
   if [[ -z ${SLUICE_BIN:-} ]]; then build release "${programs[@]}" >/dev/null; fi
   with_lock "$vm_dir" "$locked"
 }
 
 count_command() {
   (($# == 0)) || usage_error "unknown argument '$1'"
-  fetch_kernel_locked
+  need_kernel
   if [[ -z ${SLUICE_BIN:-} ]]; then build release ksched_count >/dev/null; fi
   with_lock "$vm_dir" count_locked
 }
@@ -264,12 +262,7 @@ test_locked() {
   test_guest "$vm_kernel" "${programs[@]/#/$vm_bin/}"
 }
 
-fetch_kernel_locked() {
-  mkdir -p "$vm_dir"
-  find_kernel
-  [[ -e $vm_image/ready ]] || with_lock "$vm_dir" fetch_kernel
-  vm_kernel=$vm_image/boot/vmlinuz-$vm_version
-}
+need_kernel() { have_kernel || die "the guest's kernel is not there: run scripts/setup.sh"; }
 
 case ${1:-} in
   --help | -h) usage && exit 0 ;;
