@@ -97,11 +97,9 @@ TEST(ControlClient, WithoutADaemonNamesTheSocketAndHowToStartOne) {
 
 TEST(ControlClient, ASocketThatADeadDaemonLeftIsNamedToo) {
   const TemporaryDirectory directory;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, (directory.path() + "/control").c_str());
+  const sockaddr_un address = ControlAddress(directory.path());
   UniqueFd dead(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  ASSERT_EQ(bind(dead.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(bind(dead.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
   dead.Reset();
   const auto client = ControlClient::Attach(directory.path(), {});
   ASSERT_FALSE(client);

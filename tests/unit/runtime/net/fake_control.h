@@ -33,15 +33,21 @@ class TemporaryDirectory {
   std::string path_;
 };
 
+// Of the socket in a run directory with a short name.
+inline sockaddr_un ControlAddress(const std::string& run_dir) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (run_dir + "/control").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return address;
+}
+
 class FakeControl {
  public:
   // `serve(socket)` runs on a thread of its own with the first connection, which is closed when it returns.
   explicit FakeControl(std::function<void(int)> serve)
       : listener_(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strcpy(address.sun_path, (run_dir() + "/control").c_str());
-    EXPECT_EQ(bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    const sockaddr_un address = ControlAddress(run_dir());
+    EXPECT_EQ(bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
     EXPECT_EQ(listen(listener_.get(), 1), 0);
     thread_ = std::thread([this, serve = std::move(serve)] {
       const io::UniqueFd connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));

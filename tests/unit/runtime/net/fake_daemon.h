@@ -30,11 +30,11 @@ class FakeDaemon {
   ~FakeDaemon() { Die(); }
 
   // Runs `main` as an app of this daemon, to its end.
-  int Run(std::function<int()> main) {
+  int Run(const std::function<int()>& main) {
     RunConfig config;
     config.name = "test";
     config.run_dir = control_->run_dir();
-    return sluice::Run(config, std::move(main));
+    return sluice::Run(config, main);
   }
 
   [[nodiscard]] const test::FakeIoKernelOptions& options() const { return options_; }

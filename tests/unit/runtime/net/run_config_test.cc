@@ -16,6 +16,7 @@ struct Parsed {
 
 Parsed Parse(std::vector<std::string> arguments) {
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& a : arguments) argv.push_back(a.data());
   argv.push_back(nullptr);
   int argc = static_cast<int>(arguments.size());
