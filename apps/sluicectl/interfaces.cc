@@ -3,6 +3,7 @@
 // Linux leaves UDP and TCP checksums half done on a veth, for a NIC that will never come. We verify every checksum,
 // so the peer has to finish them itself: ethtool -K PEER tx off.
 #include <linux/ethtool.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <span>
 
 #include "apps/sluicectl/doctor.h"
 
@@ -33,32 +35,12 @@ class Asker {
     return ioctl(fd_, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0;
   }
 
-  [[nodiscard]] std::string Driver(const std::string& name) const {
-    ethtool_drvinfo info{};
-    info.cmd = ETHTOOL_GDRVINFO;
-    return Ethtool(name, &info) ? info.driver : "";
-  }
-
   // Of UDP and TCP, when sending.
   [[nodiscard]] std::optional<bool> ChecksumOffload(const std::string& name) const {
     ethtool_value value{};
     value.cmd = ETHTOOL_GTXCSUM;
     if (!Ethtool(name, &value)) return std::nullopt;
     return value.data != 0;
-  }
-
-  // A veth's other end, by its index there; 0: not a veth.
-  [[nodiscard]] unsigned PeerIndex(const std::string& name) const {
-    if (Driver(name) != "veth") return 0;
-    constexpr size_t kMost = 256;
-    ethtool_drvinfo info{};
-    info.cmd = ETHTOOL_GDRVINFO;
-    if (!Ethtool(name, &info) || info.n_stats == 0 || info.n_stats > kMost) return 0;
-    std::vector<uint64_t> memory(1 + info.n_stats);
-    auto* stats = reinterpret_cast<ethtool_stats*>(memory.data());
-    stats->cmd = ETHTOOL_GSTATS;
-    stats->n_stats = info.n_stats;
-    return Ethtool(name, stats) ? static_cast<unsigned>(memory[1]) : 0;  // "peer_ifindex" is the first
   }
 
  private:
@@ -92,13 +74,67 @@ std::string Join(const std::vector<std::string>& names) {
   return text;
 }
 
+// What an interface is tied to: for a veth its other end, by its index in that one's namespace.
+struct Link {
+  bool veth = false;
+  unsigned peer = 0;
+  bool elsewhere = false;  // in another namespace, where the index counts
+};
+
+std::span<const std::byte> Payload(const rtattr* attribute) {
+  return {static_cast<const std::byte*>(RTA_DATA(attribute)), RTA_PAYLOAD(attribute)};
+}
+
+template <class Visit>
+void ForEachAttribute(const void* first, size_t bytes, Visit visit) {
+  auto left = static_cast<int>(bytes);
+  for (auto* a = static_cast<const rtattr*>(first); RTA_OK(a, left); a = RTA_NEXT(a, left)) visit(*a);
+}
+
+// By rtnetlink: ethtool's and sysfs's peer index does not say in which namespace it counts.
+Link LinkOf(const std::string& name) {
+  struct {
+    nlmsghdr head;
+    ifinfomsg info;
+  } request{};
+  request.head.nlmsg_len = sizeof request;
+  request.head.nlmsg_type = RTM_GETLINK;
+  request.head.nlmsg_flags = NLM_F_REQUEST;
+  request.info.ifi_index = static_cast<int>(if_nametoindex(name.c_str()));
+  Link link;
+  alignas(nlmsghdr) std::byte answer[32768];
+  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  const ssize_t got =
+      send(fd, &request, sizeof request, 0) == sizeof request ? recv(fd, answer, sizeof answer, 0) : ssize_t{-1};
+  if (fd >= 0) close(fd);
+  const auto* head = reinterpret_cast<const nlmsghdr*>(answer);
+  if (got < 0 || !NLMSG_OK(head, static_cast<size_t>(got)) || head->nlmsg_type != RTM_NEWLINK) return link;
+  const auto* info = static_cast<const ifinfomsg*>(NLMSG_DATA(head));
+  ForEachAttribute(IFLA_RTA(info), IFLA_PAYLOAD(head), [&](const rtattr& attribute) {
+    const auto value = Payload(&attribute);
+    if (attribute.rta_type == IFLA_LINK && value.size() == sizeof link.peer) {
+      std::memcpy(&link.peer, value.data(), sizeof link.peer);
+    } else if (attribute.rta_type == IFLA_LINK_NETNSID) {
+      link.elsewhere = true;
+    } else if (attribute.rta_type == IFLA_LINKINFO) {
+      ForEachAttribute(value.data(), value.size(), [&](const rtattr& part) {
+        const auto kind = Payload(&part);
+        constexpr std::string_view kVeth = "veth";
+        if (part.rta_type == IFLA_INFO_KIND && kind.size() >= kVeth.size()) {
+          link.veth = std::memcmp(kind.data(), kVeth.data(), kVeth.size()) == 0;
+        }
+      });
+    }
+  });
+  return link;
+}
+
 void ExamineVeth(const Asker& asker, const std::string& name, std::vector<Finding>& findings) {
-  const unsigned index = asker.PeerIndex(name);
-  if (index == 0) return;
+  const Link link = LinkOf(name);
+  if (!link.veth) return;
   const std::string what = "checksums towards " + name;
   char peer[IF_NAMESIZE] = {};
-  // The index counts in the peer's namespace: it is ours only if that interface names us as its peer.
-  if (if_indextoname(index, peer) == nullptr || asker.PeerIndex(peer) != if_nametoindex(name.c_str())) {
+  if (link.elsewhere || if_indextoname(link.peer, peer) == nullptr) {
     findings.push_back({what, Verdict::kWarn, "its peer is in another namespace and cannot be seen from here",
                         "in the peer's namespace: ethtool -K PEER tx off"});
     return;
@@ -134,12 +170,16 @@ void ExamineInterfaces(const std::string& port, std::vector<Finding>& findings) 
     ExamineVeth(asker, name, findings);
     return;
   }
-  if (port.empty()) {
-    findings.push_back(
-        {"port", Verdict::kPass, "none asked about (--port af_xdp:IFACE); interfaces here: " + Join(names), ""});
-  } else {
+  if (kind == "tap" || kind == "memif" || kind == "pci" || kind == "null") {
     findings.push_back({"port", Verdict::kPass, port + " needs no interface of Linux", ""});
+    return;
   }
+  if (!port.empty()) {
+    findings.push_back({"port", Verdict::kFail, port + " is no port that there is", "iokerneld --help"});
+    return;
+  }
+  findings.push_back(
+      {"port", Verdict::kPass, "none asked about (--port af_xdp:IFACE); interfaces here: " + Join(names), ""});
   for (const std::string& each : names) ExamineVeth(asker, each, findings);
 }
 

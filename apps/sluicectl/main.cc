@@ -115,7 +115,12 @@ int Run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    const std::vector<std::string> unknown = app.remaining();
+    if (!app.get_subcommands().empty() || unknown.empty()) return app.exit(error) == 0 ? 0 : 2;
+    std::string allowed;  // CLI11 would only say that a subcommand is required
+    for (const CLI::App* command : app.get_subcommands(nullptr)) allowed += " " + command->get_name();
+    std::fprintf(stderr, "sluicectl: got '%s', allowed:%s; see --help\n", unknown.front().c_str(), allowed.c_str());
+    return 2;
   }
   if (stat->parsed()) return Show(options, "stat", StatTable);
   if (apps->parsed()) return Show(options, "apps", AppsTable);

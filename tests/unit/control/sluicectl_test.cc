@@ -73,6 +73,7 @@ TEST(SluicectlTest, TheDoctorLooksAtEverythingAndMendsWhatDoesNotPass) {
     EXPECT_EQ(finding.mend.empty(), finding.verdict == Verdict::kPass) << finding.what;
   }
   EXPECT_TRUE(AnyFails(findings)) << "an interface that is not there";
+  EXPECT_EQ(Examine("tapp:x").back().found, "tapp:x is no port that there is");
 }
 
 }  // namespace
