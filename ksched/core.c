@@ -202,7 +202,7 @@ void ksched_returned(struct ksched_thread *t)
 		int bucket = cycles > core->issued ? ilog2(cycles - core->issued) : 0;
 
 		stats->latency[min(bucket, KSCHED_LATENCY_BUCKETS - 1)]++;
-		/* Not an error in itself: the CPU may have been offline when the thread was bound, and be back by now. */
+		/* No error in itself: the CPU may have been offline when the thread was bound, and be back. */
 		if (raw_smp_processor_id() != core->cpu)
 			stats->astray++;
 #ifdef KSCHED_DEBUG

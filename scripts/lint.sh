@@ -29,7 +29,8 @@ status=0
 run perl "$vm_source/scripts/checkpatch.pl" --root="$vm_source" "${checks[@]}" "$root"/ksched/*.[ch] || status=1
 
 cp -r "$root/ksched" "$work_dir/ksched"
-run make -C "$work_dir/ksched" KDIR="$vm_headers" C=2 W=1 CF="-Wno-sparse-error" >"$work_dir/sparse.log" 2>&1 || status=1
+# Called as dkms does it, which sets KERNELRELEASE.
+run make -C "$work_dir/ksched" KERNELRELEASE="$vm_version" KDIR="$vm_headers" C=2 W=1 CF="-Wno-sparse-error" >"$work_dir/sparse.log" 2>&1 || status=1
 if grep -E "ksched/[a-z_]*\.[ch]:[0-9]+.*(warning|error)" "$work_dir/sparse.log"; then status=1; fi
 ((status == 0)) && echo "lint: clean"
 exit "$status"
