@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "iokernel/control/log.h"
 #include "iokernel/control/server_impl.h"
@@ -65,6 +66,19 @@ void Server::Impl::Turn(int longest_ms) {
   while (const auto event = tenants.Next()) OnTenant(*event);
   AttachWaiting();
   OnDeadlines();
+  LookAtLink();
+}
+
+// A port whose link is down goes on without a packet and without an error: somebody has to say why.
+void Server::Impl::LookAtLink() {
+  constexpr int64_t kEveryMs = 1000;
+  const int64_t now = NowMs();
+  if (options.port == nullptr || now - link_seen_ms < kEveryMs) return;
+  link_seen_ms = now;
+  if (std::exchange(link_up, options.port->link_up()) == link_up) return;
+  const std::string& name = options.port->info().name;
+  if (link_up) return LogInfo("the link of " + name + " is up again");
+  LogWarning("the link of " + name + " is down, or the interface has gone: no packet comes or goes");
 }
 
 void Server::Impl::Shutdown() {

@@ -57,6 +57,7 @@ struct Server::Impl {
   void Turn(int longest_ms);
   void Shutdown();
   void OnDeadlines();
+  void LookAtLink();
   void OnConnect();
   void TurnAway();
   void OnSession(uint64_t serial, uint32_t events);
@@ -103,6 +104,8 @@ struct Server::Impl {
   std::map<uint64_t, AttachWish> waiting;        // of sessions at stage kWaiting
   uint64_t next_serial = 1;
   int64_t started_ms = NowMs();
+  bool link_up = true;
+  int64_t link_seen_ms = 0;
   bool stopping = false;
 };
 

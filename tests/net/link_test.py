@@ -1,0 +1,25 @@
+"""The port's link goes down, comes back, and its interface is removed: iokerneld says so and goes on."""
+
+from lib import APP_ADDRESS, check, equal, milliseconds_until, run_test, start_server
+
+DOWN = "the link of af_xdp:sluice0 is down"
+UP = "the link of af_xdp:sluice0 is up again"
+
+
+def test(rig):
+    daemon = rig.start_iokerneld()
+    start_server(rig, daemon)
+    for command, line in ((("set", "sluice0", "down"), DOWN), (("set", "sluice0", "up"), UP), (("del", "sluice0"), DOWN)):
+        before = daemon.log().count(line)
+        rig.server.run("ip", "link", *command)
+        took = milliseconds_until(lambda: daemon.log().count(line) > before, 20)
+        print(f"{' '.join(command)}: told after {took:.0f} ms")
+        if line == UP:
+            output = rig.client.run("ping", "-n", "-c", "5", "-i", "0.2", "-W", "2", APP_ADDRESS, check=False)
+            check(" 0 received" not in output, f"no packet after the link came back: {output}")
+    check(daemon.alive(), "iokerneld ended")
+    equal(rig.stat(daemon)["port"]["link_up"], False, "the port's link")
+    equal(rig.drop(daemon), 0, "iokerneld's exit status")
+
+
+run_test(test)
