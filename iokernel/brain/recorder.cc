@@ -19,8 +19,14 @@ bool Recorder::Start() {
   records_.store(0, std::memory_order_relaxed);
   dropped_.store(0, std::memory_order_relaxed);
   // Release pairs with Turn.
-  wanted_.store(true, std::memory_order_release);
+  wanted_.store(wanted_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   return true;
+}
+
+void Recorder::Stop() {
+  uint32_t now = wanted_.load(std::memory_order_relaxed);
+  // It fails if another thread has stopped meanwhile.
+  if (now % 2 != 0) wanted_.compare_exchange_strong(now, now + 1, std::memory_order_release, std::memory_order_relaxed);
 }
 
 size_t Recorder::Read(std::span<std::byte> out) {
@@ -39,8 +45,8 @@ size_t Recorder::Read(std::span<std::byte> out) {
 }
 
 bool Recorder::TurnNow(Ticks now) {
-  on_ = !on_;
-  if (on_) {
+  turn_++;
+  if (on()) {
     missing_ = 0;
     return true;
   }

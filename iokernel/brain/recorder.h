@@ -25,7 +25,8 @@ class Recorder {
   // --- the draining thread -----------------------------------------------------------------------------
   // False if the last recording has not been drained to its end.
   [[nodiscard]] bool Start();
-  void Stop() { wanted_.store(false, std::memory_order_release); }
+  // Any thread, any number of times.
+  void Stop();
   // Takes what is there, as far as it fits; whole records do not matter to it.
   [[nodiscard]] size_t Read(std::span<std::byte> out);
   // Nothing more will come: RecordEnd is in the ring, or has been read.
@@ -36,11 +37,11 @@ class Recorder {
   [[nodiscard]] uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
   // --- the allocator's thread --------------------------------------------------------------------------
-  [[nodiscard]] bool on() const { return on_; }
+  [[nodiscard]] bool on() const { return turn_ % 2 != 0; }
   // Once per pass. True: recording starts here, and a snapshot is due.
   [[nodiscard]] bool Turn(Ticks now) {
     // Acquire pairs with Start: the ring is there.
-    if (wanted_.load(std::memory_order_acquire) == on_) [[likely]]
+    if (wanted_.load(std::memory_order_acquire) == turn_) [[likely]]
       return false;
     return TurnNow(now);
   }
@@ -85,8 +86,9 @@ class Recorder {
   [[nodiscard]] bool Room(size_t bytes);
   void PutDropped(Ticks now);
 
-  // Written by the draining thread.
-  alignas(64) std::atomic<bool> wanted_{false};
+  // Written by the draining thread. Starts and stops, in turn: odd while a recording is wanted. The allocator's thread
+  // follows one by one, so that what is started and stopped between two passes begins and ends all the same.
+  alignas(64) std::atomic<uint32_t> wanted_{0};
   std::atomic<uint64_t> shared_head_{0};
   std::unique_ptr<std::byte[]> ring_;  // made by the first Start
 
@@ -98,7 +100,7 @@ class Recorder {
   uint64_t tail_ = 0;
   uint64_t head_ = 0;     // as last seen
   uint64_t missing_ = 0;  // dropped since the last record that found room
-  bool on_ = false;
+  uint32_t turn_ = 0;     // of wanted_, so far
 };
 
 // The start of the file.
