@@ -31,6 +31,14 @@ class AllocatorTest : public testing::Test {
     Pass();
     return k;
   }
+  // Kthread 0 is woken by a packet, takes it, and parks before any pass has seen it run.
+  void NapUntil(PuppetApp& app, Ticks next_timer) {
+    Send(app, 0);
+    ASSERT_TRUE(app[0].Start());
+    app[0].Take(1);
+    app[0].next_timer = next_timer;
+    app[0].Park();
+  }
   // Makes kthread 0 look congested until the app holds `cores`, every one of them running.
   void Spread(PuppetApp& app, uint16_t cores) {
     WakeByPacket(app);
@@ -49,6 +57,21 @@ class AllocatorTest : public testing::Test {
   RecordingHost host;
   std::unique_ptr<Allocator> allocator;
   Ticks now = 1'000'000;
+};
+
+// One core, held by `hog`; `owed` is guaranteed it and has a packet.
+class ContendedTest : public AllocatorTest {
+ protected:
+  void MakeContended(const AllocatorOptions& options) {
+    Make(options);
+    Attach(hog);
+    WakeByPacket(hog);
+    hog[0].Take(1);
+    Attach(owed);
+    Send(owed, 0);
+  }
+
+  PuppetApp hog{0, 2}, owed{1, 2, 1};
 };
 
 }  // namespace sluice::test

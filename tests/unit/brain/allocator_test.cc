@@ -52,11 +52,7 @@ TEST_F(AllocatorTest, ADueTimerWakesItsKthread) {
   Make(MachineOptions(2));
   PuppetApp app(0, 3);
   Attach(app);
-  Send(app, 0);
-  app[0].Start();
-  app[0].Take(1);
-  app[0].next_timer = now + 50'000;
-  app[0].Park();
+  NapUntil(app, now + 50'000);
   for (int i = 0; i < 9; i++) Pass();
   EXPECT_EQ(backend.wakes.size(), 1u);
   Pass();

@@ -10,22 +10,11 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Pair;
 
-// One core, held by `hog`; `owed` is guaranteed it and has a packet.
-class CedeTest : public test::AllocatorTest {
+class CedeTest : public test::ContendedTest {
  protected:
-  void MakeContended(const AllocatorOptions& options) {
-    Make(options);
-    Attach(hog);
-    WakeByPacket(hog);
-    hog[0].Take(1);
-    Attach(owed);
-    Send(owed, 0);
-  }
   void PassUntil(Ticks end) {
     while (now + 5000 <= end) Pass();
   }
-
-  PuppetApp hog{0, 2}, owed{1, 2, 1};
 };
 
 TEST_F(CedeTest, TheWordComesFirstAndThePromiseWithIt) {

@@ -130,10 +130,7 @@ TEST_F(KthreadsTest, AParkThatOvertakesTheAcknowledgementIsJustAPark) {
   Make(MachineOptions(1));
   PuppetApp app(0, 1);
   Attach(app);
-  Send(app, 0);
-  app[0].Start();
-  app[0].Take(1);
-  app[0].Park();
+  NapUntil(app, abi::kNoTimer);
   Pass();
   EXPECT_EQ(allocator->share(0).held, 0);
   EXPECT_EQ(allocator->cores()[0].owner, kNoApp);

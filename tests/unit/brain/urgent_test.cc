@@ -10,16 +10,10 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Pair;
 
-class UrgentTest : public test::AllocatorTest {};
+class UrgentTest : public test::ContendedTest {};
 
 TEST_F(UrgentTest, ACoreThatIsGivenBackIsHandedOnAtOnce) {
-  Make(MachineOptions(1));
-  PuppetApp hog(0, 2), owed(1, 2, 1);
-  Attach(hog);
-  WakeByPacket(hog);
-  hog[0].Take(1);
-  Attach(owed);
-  Send(owed, 0);
+  MakeContended(MachineOptions(1));
   allocator->Urgent(now + 100);
   EXPECT_EQ(backend.wakes.size(), 1u) << "nothing has been given back yet";
   hog[0].Park();
@@ -35,11 +29,7 @@ TEST_F(UrgentTest, ATimerOfASleepingAppWakesItAtOnce) {
   Make(MachineOptions(1));
   PuppetApp app(0, 1);
   Attach(app);
-  Send(app, 0);
-  app[0].Start();
-  app[0].Take(1);
-  app[0].next_timer = now + 7000;
-  app[0].Park();
+  NapUntil(app, now + 7000);
   Pass();
   backend.wakes.clear();
   allocator->Urgent(app[0].next_timer - 1);
@@ -55,11 +45,7 @@ TEST_F(UrgentTest, CongestionIsJudgedAtIntervalsOnly) {
   Attach(other);
   WakeByPacket(app);
   app[0].Take(1);
-  Send(other, 0);
-  ASSERT_TRUE(other[0].Start());
-  other[0].Take(1);
-  other[0].next_timer = now + 5050;
-  other[0].Park();
+  NapUntil(other, now + 5050);
   app[0].Spawn(10, now);
   Pass();  // the queue has been seen, but it does not stand yet
   backend.wakes.clear();
