@@ -95,7 +95,8 @@ void KschedDevice::Yield(uint32_t cpu) {
 }
 
 bool KschedDevice::Watching(uint32_t cpu) const {
-  // The request first, then the flag; the idle loop goes the other way round. (Not a fence: ThreadSanitizer has none.)
+  // The request first, then the flag; the core that watches goes the other way round. (Not a fence: ThreadSanitizer has
+  // none.)
   return __atomic_load_n(&status_[cpu].watching, __ATOMIC_SEQ_CST) != 0;
 }
 

@@ -1,4 +1,4 @@
-// count.cc - how many instructions a grant takes, by ksched and by futex. For a guest of `scripts/vm.sh run --icount`,
+// count.cc - how many instructions a grant takes, by ksched and by futex. Run by `scripts/vm.sh count`, in a guest
 // where the time stamp counter advances by one with each instruction of any CPU, and a CPU that pauses makes way for
 // the next. Prints the least and the median of each path.
 //
