@@ -186,7 +186,7 @@ Port::DriverCounters EthdevPort::driver_counters() const {
 bool EthdevPort::link_up() const {
   if (!arguments_.interface.empty()) {
     const InterfaceInfo info = LookAtInterface(arguments_.interface);
-    return info.exists && info.up;
+    return info.exists && info.up && info.carrier;
   }
   rte_eth_link link{};
   return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;

@@ -68,7 +68,10 @@ InterfaceInfo LookAtInterface(const std::string& name) {
   info.exists = true;
   const Socket any(AF_INET, SOCK_DGRAM);
   ifreq request = RequestFor(name);
-  if (ioctl(any.fd(), SIOCGIFFLAGS, &request) == 0) info.up = (request.ifr_flags & IFF_UP) != 0;
+  if (ioctl(any.fd(), SIOCGIFFLAGS, &request) == 0) {
+    info.up = (request.ifr_flags & IFF_UP) != 0;
+    info.carrier = (request.ifr_flags & IFF_RUNNING) != 0;
+  }
   request = RequestFor(name);
   if (ioctl(any.fd(), SIOCGIFMTU, &request) == 0) info.mtu = static_cast<uint16_t>(request.ifr_mtu);
   ethtool_channels channels{};

@@ -8,7 +8,8 @@ namespace sluice {
 
 struct InterfaceInfo {
   bool exists = false;
-  bool up = false;
+  bool up = false;       // by whoever administers it
+  bool carrier = false;  // a cable, or a peer that is up
   uint16_t mtu = 0;
   uint32_t rx_queues = 1;
 };

@@ -9,9 +9,16 @@ UP = "the link of af_xdp:sluice0 is up again"
 def test(rig):
     daemon = rig.start_iokerneld()
     start_server(rig, daemon)
-    for command, line in ((("set", "sluice0", "down"), DOWN), (("set", "sluice0", "up"), UP), (("del", "sluice0"), DOWN)):
+    steps = (
+        (rig.server, ("set", "sluice0", "down"), DOWN),
+        (rig.server, ("set", "sluice0", "up"), UP),
+        (rig.client, ("set", "client0", "down"), DOWN),
+        (rig.client, ("set", "client0", "up"), UP),
+        (rig.server, ("del", "sluice0"), DOWN),
+    )
+    for namespace, command, line in steps:
         before = daemon.log().count(line)
-        rig.server.run("ip", "link", *command)
+        namespace.run("ip", "link", *command)
         took = milliseconds_until(lambda: daemon.log().count(line) > before, 20)
         print(f"{' '.join(command)}: told after {took:.0f} ms")
         if line == UP:
