@@ -80,13 +80,15 @@ any_alive() {
 
 # Ends the children: TERM to their groups, and after a second KILL to all that is left.
 end_children() {
-  local groups all pid tries
+  local groups all pid patience_us
   groups=$(jobs -p)
   [[ -n $groups ]] || return 0
   # shellcheck disable=SC2086 # lists of numbers
   all=$(descendants $groups)
   for pid in $groups; do kill -TERM -- "-$pid" 2>/dev/null || true; done
-  for ((tries = 0; tries < 50; ++tries)); do
+  # By the clock: on a busy machine a look and a nap take long.
+  patience_us=$((${EPOCHREALTIME/[.,]/} + 1000000))
+  while ((${EPOCHREALTIME/[.,]/} < patience_us)); do
     # shellcheck disable=SC2086
     any_alive $all || break
     sleep 0.02
