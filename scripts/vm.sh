@@ -94,18 +94,14 @@ finish() {
   return "$status"
 }
 
-# qemu NAME: with `arguments`; its messages go to NAME.qemu.
-qemu() { timeout --kill-after=2 "$time_s" qemu-system-x86_64 "${arguments[@]}" 2>"$work_dir/$1.qemu"; }
-
 run_guest() {
   parse_options "$@"
-  need_kernel
   make_image "$work_dir/image" "$hugepages" "${rest[*]}" "${files[@]}"
-  guest_arguments guest "$vm_kernel" "$work_dir/image"
-  arguments+=(-chardev stdio,id=out,signal=off -serial chardev:out -serial "file:$work_dir/guest.status")
+  describe_guest guest "$vm_kernel" "$work_dir/image"
+  guest+=(-chardev stdio,id=out,signal=off -serial chardev:out -serial "file:$work_dir/guest.status")
   nics_on_a_hub
   local status=0
-  run qemu guest || status=$?
+  run "${guest[@]}" 2>"$work_dir/guest.qemu" || status=$?
   finish guest "$status"
 }
 
@@ -123,25 +119,24 @@ pair_guests() {
     fi
   done
   ((seen && ${#server[@]} && ${#client[@]})) || usage_error "pair wants two commands"
-  need_kernel
   make_image "$work_dir/server.image" "$hugepages" "${server[*]}" "${files[@]}"
   make_image "$work_dir/client.image" "$hugepages" "${client[*]}" "${files[@]}"
 
-  guest_arguments server "$vm_kernel" "$work_dir/server.image"
-  arguments+=(-serial "file:$work_dir/server.out" -serial "file:$work_dir/server.status")
+  describe_guest server "$vm_kernel" "$work_dir/server.image"
+  guest+=(-serial "file:$work_dir/server.out" -serial "file:$work_dir/server.status")
   nics_on_cables server
   set -m
-  qemu server </dev/null &
+  "${guest[@]}" </dev/null 2>"$work_dir/server.qemu" &
   server_pid=$!
   set +m
   until cables_listen; do
     kill -0 "$server_pid" 2>/dev/null || { cat "$work_dir/server.qemu" >&2 && die "the server's guest does not start"; }
     run sleep 0.05
   done
-  guest_arguments client "$vm_kernel" "$work_dir/client.image"
-  arguments+=(-chardev stdio,id=out,signal=off -serial chardev:out -serial "file:$work_dir/client.status")
+  describe_guest client "$vm_kernel" "$work_dir/client.image"
+  guest+=(-chardev stdio,id=out,signal=off -serial chardev:out -serial "file:$work_dir/client.status")
   nics_on_cables client
-  run qemu client || status=$?
+  run "${guest[@]}" 2>"$work_dir/client.qemu" || status=$?
   finish client "$status" || status=$?
   # The server ends by itself, or not: its work is done. What it had to say comes next.
   kill -TERM "$server_pid" 2>/dev/null || true
@@ -193,10 +188,10 @@ test_guest() {
   shift
   [[ -z ${SLUICE_TEST_FULL:-} ]] || command="SLUICE_TEST_FULL=1 $command"
   make_image "$work_dir/image" "$hugepages" "$command" "$vm_dir/ksched/ksched.ko" "$root/tests/vm/guest.sh" "$@"
-  guest_arguments guest "$kernel" "$work_dir/image"
-  arguments+=(-serial "file:$work_dir/guest.out" -serial "file:$work_dir/guest.status")
+  describe_guest guest "$kernel" "$work_dir/image"
+  guest+=(-serial "file:$work_dir/guest.out" -serial "file:$work_dir/guest.status")
   nics_on_a_hub
-  run qemu guest || status=$?
+  run "${guest[@]}" 2>"$work_dir/guest.qemu" || status=$?
   sed -i 's/\r$//' "$work_dir/guest.out"
   cat "$work_dir/guest.out" "$work_dir/guest.qemu" "$work_dir/guest.console" >"$vm_dir/test.log"
 
@@ -231,21 +226,15 @@ test_command() {
     esac
     shift
   done
-  local tool
-  for tool in qemu-system-x86_64 busybox cpio modprobe; do
-    command -v "$tool" >/dev/null || { echo "vm.sh: skipped: $tool is missing; run scripts/setup.sh" && exit 77; }
-  done
   time_s=600
   [[ -z ${SLUICE_TEST_FULL:-} ]] || time_s=1500
   [[ $locked == test_locked ]] || time_s=3600
-  need_kernel
   if [[ -z ${SLUICE_BIN:-} ]]; then build release "${programs[@]}" >/dev/null; fi
   with_lock "$vm_dir" "$locked"
 }
 
 count_command() {
   (($# == 0)) || usage_error "unknown argument '$1'"
-  need_kernel
   if [[ -z ${SLUICE_BIN:-} ]]; then build release ksched_count >/dev/null; fi
   with_lock "$vm_dir" count_locked
 }
@@ -262,13 +251,21 @@ test_locked() {
   test_guest "$vm_kernel" "${programs[@]/#/$vm_bin/}"
 }
 
-need_kernel() { have_kernel || die "the guest's kernel is not there: run scripts/setup.sh"; }
+# What setup.sh brings. Status 77: ctest takes it for a test that this machine cannot run.
+need_tools() {
+  local tool
+  for tool in qemu-system-x86_64 busybox cpio modprobe; do
+    command -v "$tool" >/dev/null || { echo "vm.sh: $tool is missing: run scripts/setup.sh" >&2 && exit 77; }
+  done
+  have_kernel || die "the guest's kernel is not there: run scripts/setup.sh"
+}
 
 case ${1:-} in
   --help | -h) usage && exit 0 ;;
   run | pair | test | kernel-debug | count) ;;
   *) usage_error "unknown command '${1:-}'" ;;
 esac
+need_tools
 make_work_dir
 command=$1
 shift

@@ -4,9 +4,9 @@
 # TCG, never KVM: every machine can do it, and the instruction counts are the same everywhere. Nothing is shared with
 # the machine outside but files and sockets in the work directory.
 
-# guest_arguments NAME KERNEL IMAGE: sets `arguments`. The console goes to $work_dir/NAME.console, the status to
-# $work_dir/NAME.status. Reads cpus, memory_mb, icount.
-guest_arguments() {
+# describe_guest NAME KERNEL IMAGE: sets `guest`, the command that runs it; more may be added. The console goes to
+# $work_dir/NAME.console, the status to $work_dir/NAME.status. Reads cpus, memory_mb, icount, time_s.
+describe_guest() {
   local name=$1 kernel=$2 image=$3 accel=tcg,thread=multi cpu=max kernel_arguments=
   # Instructions are counted where one thread runs all CPUs.
   if ((icount)); then
@@ -21,18 +21,19 @@ guest_arguments() {
   # The watchdogs wait longer, for the machine may stop a guest for half a minute: what hangs for good they still find.
   kernel_arguments+=" watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
   # no_timer_check: on a busy machine the timer is late at the check that the kernel makes early, and it would give up.
-  arguments=(-machine q35 -accel "$accel" -cpu "$cpu" -smp "$cpus" -m "$memory_mb"
+  guest=(timeout --kill-after=2 "$time_s" qemu-system-x86_64
+    -machine q35 -accel "$accel" -cpu "$cpu" -smp "$cpus" -m "$memory_mb"
     -nodefaults -no-user-config -display none -no-reboot
     -kernel "$kernel" -initrd "$image"
     -append "console=ttyS0,115200 panic=-1 oops=panic intel_iommu=on iommu=pt random.trust_cpu=on no_timer_check quiet loglevel=6 $kernel_arguments"
     -device intel-iommu,intremap=on
     -serial "file:$work_dir/$name.console")
-  ((icount == 0)) || arguments+=(-icount shift=0,sleep=off)
+  ((icount == 0)) || guest+=(-icount shift=0,sleep=off)
 }
 
 # nic ID MAC SLOT NETDEV: a virtio NIC on one end of a cable, which is qemu's NETDEV.
 nic() {
-  arguments+=(-netdev "$4,id=$1"
+  guest+=(-netdev "$4,id=$1"
     -device "virtio-net-pci,netdev=$1,mac=$2,addr=$3,disable-legacy=on,iommu_platform=on")
 }
 
