@@ -10,6 +10,7 @@
 #include "runtime/io/control_client.h"
 #include "runtime/net/stack.h"
 #include "runtime/sched/scheduler.h"
+#include "runtime/sched/slice.h"
 #include "sluice/net.h"
 
 namespace sluice {
@@ -34,6 +35,7 @@ std::string Fill(abi::AttachRequest* request, const RunConfig& config, const std
   if (!Fit(request->name, name)) return "the app's name '" + name + "'" + limit + "; give it another: --sluice-name";
   if (!Fit(request->steering, config.steering)) return "the steering policy's name '" + config.steering + "'" + limit;
   request->features = abi::kFeatures;
+  if (sched::WhyNeverSliced() != nullptr) request->features &= ~uint64_t{abi::kFeatureSlices};
   request->address = config.address;
   request->kthreads = config.kthreads;
   request->guaranteed = config.guaranteed;

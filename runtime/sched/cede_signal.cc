@@ -11,11 +11,12 @@
 namespace sluice::sched {
 namespace {
 
-void OnSignal(int) {
+void OnSignal(int, siginfo_t*, void* frame) {
   Kthread* kthread = arch::CurrentKthread();
   if (kthread == nullptr) return;
   const int saved_errno = errno;
   kthread->OnCedeSignal();
+  kthread->OnSliceSignal(*static_cast<const ucontext_t*>(frame));
   errno = saved_errno;
 }
 
@@ -23,10 +24,10 @@ void OnSignal(int) {
 
 void InstallCedeHandler() {
   struct sigaction action {};
-  action.sa_handler = OnSignal;
+  action.sa_sigaction = OnSignal;
   // Not SA_ONSTACK: the handler may sleep under a uthread's frames, so its frame belongs on that uthread's stack,
   // which has room for it. System calls that it interrupts go on.
-  action.sa_flags = SA_RESTART;
+  action.sa_flags = SA_RESTART | SA_SIGINFO;
   sigfillset(&action.sa_mask);
   SLUICE_CHECK(sigaction(abi::kCedeSignal, &action, nullptr) == 0, "the cede signal's handler cannot be installed");
 }

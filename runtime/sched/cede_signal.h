@@ -1,4 +1,4 @@
-// cede_signal.h - the handler of the signal by which the IOKernel hastens a cede.
+// cede_signal.h - the handler of the signal by which the IOKernel hastens a cede, or ends a time slice.
 #pragma once
 
 namespace sluice::sched {

@@ -36,6 +36,7 @@ void Kthread::Main() {
   errno_location_ = &errno;
   exceptions_ = reinterpret_cast<ExceptionState*>(__cxxabiv1::__cxa_get_globals());
   loop_.fiber.AdoptCurrentStack();
+  pthread_sigmask(SIG_SETMASK, nullptr, &signal_mask_);
   if (scheduler_.options.region.header().features & abi::kFeatureKsched) parker_.Enrol();
   // Release pairs with ThreadIds.
   tid_.store(gettid(), std::memory_order_release);
@@ -50,9 +51,10 @@ void Kthread::Main() {
 
 void Kthread::Loop() {
   while (!Stopping()) {
-    if (io_.grant.CedeRequested()) Cede();
+    // Again: a cede that comes before the grant is acknowledged finds nobody to leave a note with.
+    while (io_.grant.CedeRequested() && managed_) Cede();
     if (budget_ <= 0) Poll();
-    if (Uthread* next = run_queue_.Pop(); next != nullptr) {
+    if (Uthread* next = set_aside_.empty() ? run_queue_.Pop() : PopOldest(); next != nullptr) {
       Resume(next);
     } else if (!Poll() && !Steal()) {
       Idle();

@@ -4,6 +4,7 @@
 // another kthread only through its run queue, its softirq flag and its timer heap.
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include "runtime/sched/parker.h"
 #include "runtime/sched/preempt.h"
 #include "runtime/sched/run_queue.h"
+#include "runtime/sched/slice.h"
 #include "runtime/sched/stack_pool.h"
 #include "runtime/sched/timer.h"
 #include "runtime/sched/uthread.h"
@@ -55,6 +57,12 @@ class alignas(64) Kthread {
   // The first thing on a stack that was switched to.
   static void Arrive(Execution& self, arch::Aftermath aftermath);
 
+  // -- time slices (slice.cc) --
+  [[nodiscard]] bool SliceOver() const;
+  void CountSlice();
+  // Aftermath of one whose slice was over at a safe point.
+  static void EndTurn(Kthread& kthread, void* uthread);
+
   [[nodiscard]] StackCache& stacks() { return stacks_; }
   [[nodiscard]] TimerHeap& timers() { return timers_; }
 
@@ -66,6 +74,7 @@ class alignas(64) Kthread {
 
   // In the cede signal's handler, on whatever stack it interrupted.
   void OnCedeSignal();
+  void OnSliceSignal(const ucontext_t& frame);
 
  private:
   // kthread.cc
@@ -76,6 +85,12 @@ class alignas(64) Kthread {
   bool TakeInbox();
   void NoticeGone();
   [[nodiscard]] bool Stopping() const;
+
+  // slice.cc
+  [[nodiscard]] bool OthersWait() const;
+  [[nodiscard]] Uthread* PopOldest();
+  static void SetAside(Kthread& kthread, void* uthread);
+  void PublishSetAside(int32_t change);
 
   // softirq.cc
   bool Softirq(Kthread& executing);
@@ -113,6 +128,8 @@ class alignas(64) Kthread {
   uint32_t parked_ = 0;  // where StealFromParked looked last
   bool worked_ = false;  // since the last poll
   bool managed_ = true;  // by an IOKernel
+  SetAsideList set_aside_;
+  sigset_t signal_mask_{};  // of this pthread
   StackCache stacks_;
   Execution loop_;
   Scheduler& scheduler_;

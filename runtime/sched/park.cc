@@ -28,10 +28,9 @@ void Kthread::Idle() {
   }
 }
 
-// The IOKernel wants the core, whatever is left to do. Run queue, ring and timers stay open to thieves.
-void Kthread::Cede() {
-  if (managed_) Park(0);
-}
+// The IOKernel wants the core, whatever is left to do. Run queue, ring and timers stay open to thieves; uthreads that
+// were set aside wait for this kthread.
+void Kthread::Cede() { Park(set_aside_.empty() ? 0 : uint32_t{abi::kParkPreempted}); }
 
 // In the handler of the cede signal, on the stack of whatever it interrupted. With preemption on that is a uthread: it
 // stays here, under the handler's frame, until this kthread runs again. Else the note in the preemption word makes the
@@ -42,11 +41,12 @@ void Kthread::OnCedeSignal() {
     arch::SetPreemptWord(arch::PreemptWord() & ~arch::kNoCedePending);
     return;
   }
+  const uint32_t word = arch::PreemptWord();
   PreemptDisable();
   std::atomic<uint64_t>& preemptions = counters().preemptions;
   preemptions.store(preemptions.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   while (io_.grant.CedeRequested() && managed_) Park(abi::kParkPreempted);
-  PreemptEnable();
+  arch::SetPreemptWord(word);  // and not PreemptEnable: whatever note there is, nobody gives way in a handler
 }
 
 // Gives the core back, and returns with another one; or with managed_ false.

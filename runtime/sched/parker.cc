@@ -28,7 +28,7 @@ Parker::~Parker() {
 void Parker::Enrol() {
   const int fd = open(KSCHED_DEVICE, O_RDWR | O_CLOEXEC);
   if (fd < 0) return;
-  ksched_enrol enrol{KSCHED_ABI_VERSION, abi::kCedeSignal, 0, 0};
+  ksched_enrol enrol{KSCHED_ABI_VERSION, abi::kCedeSignal, abi::kCedeSignal, 0};
   ksched_ = ioctl(fd, KSCHED_IOC_ENROL, &enrol) == 0;
   fd_.store(fd, std::memory_order_release);
 }

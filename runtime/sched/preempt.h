@@ -1,6 +1,7 @@
 // preempt.h - turns preemption off and on for the calling thread.
 //
-// While it is off a cede by signal only leaves a note; the uthread gives way when preemption comes back on. So
+// While it is off a signal only leaves a note, and so does one that would end a time slice where that cannot be
+// (slice.h); the uthread gives way when preemption comes back on, be it after the next call into the runtime. So
 // whoever holds a spin lock, a softirq flag or a Kthread& keeps it off. It nests. The depth belongs to the pthread:
 // every switch happens at depth one. On a plain pthread it counts and does nothing else.
 #pragma once
@@ -11,7 +12,7 @@
 
 namespace sluice::sched {
 
-// A cede came while preemption was off: gives way at once (kthread.cc).
+// A signal came while preemption was off: gives way at once (kthread.cc).
 [[gnu::cold]] void GiveWay();
 
 inline void PreemptDisable() { arch::IncrementPreemptWord(); }

@@ -57,10 +57,24 @@ uint32_t RunQueue::StealOverflow(std::span<Uthread*> out) {
     overflow_first_ = overflow_first_->next;
   }
   overflow_size_.store(size - count, std::memory_order_relaxed);
-  overflow_stolen_.store(overflow_stolen_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+  beside_ring_.store(beside_ring_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
   line_->rq_head.store(Taken(head_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
   overflow_lock_.Unlock();
   return count;
+}
+
+Ticks RunQueue::OldestSince() const {
+  const uint32_t head = head_.load(std::memory_order_relaxed);
+  // With an empty ring the overflow list may hold some: they are due next, whatever their age.
+  if (head == tail_.load(std::memory_order_relaxed)) return LooksEmpty() ? ~Ticks{0} : 0;
+  return slots_[head & kMask].since.load(std::memory_order_relaxed);
+}
+
+void RunQueue::CountTurn() {
+  const detail::SpinGuard guard(overflow_lock_);
+  line_->rq_tail.store(++made_, std::memory_order_relaxed);
+  beside_ring_.store(beside_ring_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  line_->rq_head.store(Taken(head_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
 }
 
 void RunQueue::Publish() {

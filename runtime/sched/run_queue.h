@@ -42,6 +42,10 @@ class RunQueue {
            overflow_size_.load(std::memory_order_relaxed) == 0;
   }
 
+  // Owner: since when the oldest has waited; all ticks there are if there is none.
+  [[nodiscard]] Ticks OldestSince() const;
+  // Owner: a uthread runs that was not in here. For the IOKernel every turn moves the head.
+  void CountTurn();
   // Owner: writes the counts and the age of the oldest uthread to the signal line.
   void Publish();
 
@@ -55,14 +59,14 @@ class RunQueue {
   void PushOverflow(Uthread* uthread, Ticks now);
   Uthread* PopOverflow();
   uint32_t StealOverflow(std::span<Uthread*> out);
-  [[nodiscard]] uint32_t Taken(uint32_t head) const { return head + overflow_stolen_.load(std::memory_order_relaxed); }
+  [[nodiscard]] uint32_t Taken(uint32_t head) const { return head + beside_ring_.load(std::memory_order_relaxed); }
 
   abi::SignalLine* line_;
   uint32_t made_ = 0;  // pushes ever
   alignas(64) std::atomic<uint32_t> head_{0};
   alignas(64) std::atomic<uint32_t> tail_{0};
-  std::atomic<uint32_t> overflow_size_{0};    // written under overflow_lock_
-  std::atomic<uint32_t> overflow_stolen_{0};  // taken by thieves straight from the overflow list
+  std::atomic<uint32_t> overflow_size_{0};  // written under overflow_lock_
+  std::atomic<uint32_t> beside_ring_{0};    // takes that did not move head_; written under overflow_lock_
   detail::SpinLock overflow_lock_;
   Uthread* overflow_first_ = nullptr;
   Uthread* overflow_last_ = nullptr;

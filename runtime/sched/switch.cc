@@ -45,8 +45,13 @@ void MakeReady(Uthread* uthread) {
 void GiveWay() {
   arch::SetPreemptWord(arch::kNoCedePending | 1);
   Kthread* kthread = arch::CurrentKthread();
-  if (kthread != nullptr && kthread->running() != nullptr && kthread->CedeRequested()) {
-    kthread->Switch(*kthread->running(), nullptr, {PushBack, kthread->running()});
+  if (kthread != nullptr && kthread->running() != nullptr) {
+    if (kthread->CedeRequested()) {
+      kthread->Switch(*kthread->running(), nullptr, {PushBack, kthread->running()});
+    } else if (kthread->SliceOver()) {
+      kthread->CountSlice();
+      kthread->Switch(*kthread->running(), nullptr, {Kthread::EndTurn, kthread->running()});
+    }
   }
   PreemptEnable();
 }

@@ -37,12 +37,13 @@ enum JoinState : uintptr_t { kJoinable = 0, kDetached = 1, kFinished = 2 };
 struct Uthread : Execution {
   Uthread* next = nullptr;        // in a free list, an overflow list or the inbox
   Uthread* next_batch = nullptr;  // in the stack pool: the next chain
-  uint64_t ready_since = 0;       // in an overflow list: ticks when it became runnable
+  uint64_t ready_since = 0;       // in an overflow list, or set aside: ticks when it became runnable
   std::atomic<uintptr_t> join{kJoinable};
   Mutex* relocks = nullptr;  // it waits for a condition and locks this before it goes on
   void (*entry)(void*) = nullptr;
   void* closure = nullptr;
   std::byte* stack_bottom = nullptr;  // above the guard
+  int initializing = 0;               // static variables that it is about to initialize: not to be set aside
 };
 
 }  // namespace sluice::sched

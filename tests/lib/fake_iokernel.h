@@ -49,6 +49,7 @@ struct FakeIoKernelOptions {
   bool keep_all_granted = false;  // an idle kthread gets its core back at once
   bool cede_randomly = false;     // ask somebody for a core every few passes
   bool cede_by_signal = false;    // and send the signal along
+  bool end_turns = false;         // of all uthreads that run, at every pass: the shortest time slice there can be
   uint64_t seed = 1;
 };
 
@@ -103,7 +104,8 @@ class FakeIoKernel {
     thread_ = std::thread([this] {
       while (running_) {
         Pass();
-        std::this_thread::yield();
+        // A kthread that computes may need all of its time on a busy machine: then many slices in a row.
+        if (!options_.end_turns || passes_ % 32 == 0) std::this_thread::yield();
       }
     });
   }
@@ -190,6 +192,7 @@ class FakeIoKernel {
     header.prefix_bits = options_.prefix_bits;
     header.mtu = options_.mtu;
     header.shared_cpus = options_.shared_cpus;
+    header.features = options_.end_turns ? uint64_t{abi::kFeatureSlices} : 0;
   }
 
   // Near enough for tests; measured once.
@@ -229,6 +232,7 @@ class FakeIoKernel {
     for (uint32_t k = 0; only_ != ~0u && k < options_.kthreads; ++k) {
       if (k != only_) CedeLocked(k);
     }
+    for (uint32_t k = 0; options_.end_turns && k < options_.kthreads; ++k) EndTurn(k);
   }
 
   [[nodiscard]] bool WantsCore(uint32_t k, abi::Ticks now) const {
@@ -248,6 +252,12 @@ class FakeIoKernel {
     ends_[k].issuer.Cede();
     if (asked || ends_[k].issuer.state() == abi::GrantState::kParked) return;
     if (options_.cede_by_signal && k < tids_.size()) syscall(SYS_tgkill, getpid(), tids_[k], abi::kCedeSignal);
+  }
+
+  void EndTurn(uint32_t k) {
+    if (ends_[k].issuer.state() != abi::GrantState::kRunning || k >= tids_.size()) return;
+    ends_[k].issuer.EndTurn(Block(k).signal.rq_head.load(std::memory_order_relaxed));
+    syscall(SYS_tgkill, getpid(), tids_[k], abi::kCedeSignal);
   }
 
   void DrainTx(uint32_t k) {

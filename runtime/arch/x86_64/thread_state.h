@@ -4,8 +4,8 @@
 // thread_local once and keep it. So these are reached by %fs-relative instructions only, never by an address.
 // The symbols are defined in thread_state.cc; the relocation (local exec) needs libruntime inside the executable.
 //
-// The preemption word counts how often preemption was turned off; its top bit is *clear* while a cede waits for
-// preemption to come back. So one decrement that ends at zero says both: on again, and something to do.
+// The preemption word counts how often preemption was turned off; its top bit is *clear* while a signal's note
+// waits for preemption to come back. So one decrement that ends at zero says both: on again, and something to do.
 #pragma once
 
 #include <cstdint>
