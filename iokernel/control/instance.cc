@@ -112,6 +112,11 @@ tl::expected<FileDescriptor, InstanceError> ClaimPort(const PortConfig& port) {
   return fd;
 }
 
+bool IsSocket(const std::string& path) {
+  struct stat status {};
+  return lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
 tl::expected<FileDescriptor, InstanceError> ListenControl(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -119,6 +124,9 @@ tl::expected<FileDescriptor, InstanceError> ListenControl(const std::string& pat
   std::memcpy(address.sun_path, path.c_str(), path.size());
   FileDescriptor fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return Fail("cannot make a socket");
+  if (access(path.c_str(), F_OK) == 0 && !IsSocket(path)) {
+    return Refused(path + " is there and is no socket; start with another --run-dir");
+  }
   unlink(path.c_str());             // a killed daemon's: we hold the lock
   const mode_t mask = umask(0117);  // 0660 from its first instant: root, our user, and our group
   const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
@@ -172,7 +180,8 @@ tl::expected<Instance, InstanceError> Instance::Acquire(const std::string& run_d
 
 Instance::~Instance() {
   if (!lock_.valid()) return;
-  for (const char* name : {"/control", "/pid", "/lock"}) unlink((run_dir_ + name).c_str());
+  if (IsSocket(run_dir_ + "/control")) unlink((run_dir_ + "/control").c_str());
+  for (const char* name : {"/pid", "/lock"}) unlink((run_dir_ + name).c_str());
   if (made_dir_) rmdir(run_dir_.c_str());
 }
 

@@ -64,6 +64,8 @@ tl::expected<MappedRegion, std::string> MappedRegion::Map(int fd, uint64_t bytes
   if (base == MAP_FAILED) {
     return Refuse("the region of " + std::to_string(bytes) + " bytes cannot be mapped: " + std::strerror(errno));
   }
+  // One process speaks for an app: a child that is forked and uses the runtime crashes, and its parent goes on.
+  madvise(base, bytes, MADV_DONTFORK);
   const auto& header = *static_cast<const abi::RegionHeader*>(base);
   if (std::string fault = FaultOf(header, bytes, epoch); !fault.empty()) {
     munmap(base, bytes);

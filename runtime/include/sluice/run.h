@@ -38,6 +38,7 @@ inline constexpr int kExitRefused = 3;  // there is no iokerneld, or it refused;
 // Attaches to iokerneld, says so on stderr ("sluice: memcached is 10.0.0.2 on iokerneld pid 4711"), runs `main` in
 // the first uthread and returns its value: the process's exit code. Uthreads still alive then do not run again.
 // If the IOKernel goes away meanwhile, calls that wait for packets return Error::kIoKernelGone; `main` goes on.
+// A child of fork is no app: it may exec, and calls nothing of sluice before.
 [[nodiscard]] int Run(const RunConfig& config, const std::function<int()>& main);
 
 // This app's IPv4 address, host order; 0 outside of Run.

@@ -105,5 +105,15 @@ TEST(InstanceTest, ADirectoryThatCannotBeMadeIsToldWithTheWayOut) {
   EXPECT_THAT(refused.error().sentence, HasSubstr("--run-dir"));
 }
 
+TEST(InstanceTest, SomebodyElsesFileIsNotTakenForASocketAndRemoved) {
+  const TempDir dir;
+  const std::string file = dir.path() + "/control";
+  std::ofstream(file) << "x";
+  const auto refused = Instance::Acquire(dir.path(), kNullPort);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().sentence, HasSubstr(file));
+  EXPECT_EQ(access(file.c_str(), F_OK), 0);
+}
+
 }  // namespace
 }  // namespace sluice

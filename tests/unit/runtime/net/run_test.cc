@@ -2,10 +2,15 @@
 #include "sluice/run.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 
+#include "runtime/net/stack.h"
 #include "tests/unit/runtime/net/app.h"
 
 namespace sluice {
@@ -26,6 +31,22 @@ TEST(Run, SaysWhereItIsAndReturnsMainsValue) {
   EXPECT_EQ(GetCapturedStderr(), "sluice: test is 10.0.0.2 on iokerneld pid " + std::to_string(getpid()) + "\n");
   EXPECT_EQ(LocalAddress(), 0u);
   EXPECT_FALSE(UdpSocket::Bind({}));
+}
+
+// A child that goes on in a uthread would talk to the IOKernel in its parent's name.
+TEST(Run, AForkedChildDoesNotHaveTheRegion) {
+  FakeDaemon daemon;
+  RunApp(daemon, [] {
+    std::byte* const region = net::TheStack().region.base;
+    const pid_t child = fork();
+    if (child == 0) {
+      unsigned char resident;
+      _exit(mincore(region, 1, &resident) != 0 && errno == ENOMEM ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  });
 }
 
 TEST(Run, ARefusalIsPrintedAndMainDoesNotRun) {
