@@ -100,6 +100,7 @@ tl::expected<std::vector<RunResult>, std::string> RunSweep(const std::vector<Swe
   }
   if (!error.empty()) return tl::unexpected(error);
   std::vector<RunResult> all;
+  all.reserve(results.size());
   for (auto& result : results) all.push_back(std::move(*result));
   return all;
 }

@@ -175,8 +175,10 @@ struct ReplayCommand {
   void AddTo(CLI::App* command) {
     command->add_option("file", file, "a log that iokerneld (sluicectl record) or `simulator run --record` has written")
         ->required();
-    command->add_option("--congestion", policies.congestion, "congestion policy to ask (as recorded)");
+    command->add_option("--congestion", policies.congestion,
+                        "congestion policy to ask, NAME[:PARAMETERS] (as recorded)");
     command->add_option("--pick", policies.pick, "pick policy to ask (as recorded)");
+    command->add_option("--placement", policies.placement, "placement policy to ask (as recorded)");
     command->add_option("--json", json, "file of the result; -: the standard output, and nothing else there");
   }
 

@@ -46,7 +46,7 @@ void RunOptions::AddTo(CLI::App* command) {
   command->add_option("--scheduler", scheduler, "c-fcfs, d-fcfs, jsq:D, steal, steal:N, ps:SLICE, sluice (sluice)");
   command->add_option("--steering", steering, "sluice: steering policy (rss)");
   command->add_option("--pick", pick, "sluice: pick policy (memoized)");
-  command->add_option("--congestion", congestion, "sluice: congestion policy (standing-queue)");
+  command->add_option("--congestion", congestion, "sluice: congestion policy, NAME[:PARAMETERS] (standing-queue)");
   command->add_option("--placement", placement, "sluice: placement policy (simple)");
   command->add_option("--interval", interval, "sluice: between passes of the allocator (5us)");
   command->add_option("--idle-spin", idle_spin, "sluice: how long a kthread looks for work before it parks (5us)");
@@ -58,6 +58,7 @@ void RunOptions::AddTo(CLI::App* command) {
   command->add_option("--requests", requests, "how many, such as 1e7 (1e6)");
   command->add_option("--warm-up", warm_up, "share of the requests that is not counted (0.1)")
       ->check(CLI::Range(0.0, 0.99));
+  command->add_option("--window", window, "latencies over time: figures for each so long, in the JSON's \"series\"");
   seed_given = command->add_option("--seed", seed, "of all random numbers (1)");
 }
 
@@ -99,6 +100,7 @@ tl::expected<RunPlan, std::string> RunOptions::Plan() const {
   if (set) set = Set(slice, ParseTime, &app->slice, "--slice");
   if (set) set = Set(interval, ParseTime, &plan.interval, "--interval");
   if (set) set = Set(idle_spin, ParseTime, &plan.idle_spin, "--idle-spin");
+  if (set) set = Set(window, ParseTime, &plan.window, "--window");
   if (set) set = Set(profile, ReadCosts, &plan.costs, "--profile");
   if (!requests.empty()) {
     const auto count = ParseCount(requests);

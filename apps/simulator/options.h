@@ -13,7 +13,7 @@ namespace sluice::sim {
 // What the user typed; only what he typed overrides a scenario file.
 struct RunOptions {
   std::string scenario, profile;
-  std::string arrivals, service, interval, idle_spin, slice;
+  std::string arrivals, service, interval, idle_spin, slice, window;
   std::string scheduler, steering, pick, congestion, placement;
   std::string requests;
   double load = 0;

@@ -2,6 +2,7 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <functional>
 #include <initializer_list>
 #include <sstream>
@@ -70,17 +71,19 @@ Key Parsed(std::string_view name, Parse* parse, T* value) {
           }};
 }
 
+std::string Names(std::initializer_list<Key> keys) {
+  std::string names;
+  for (const Key& key : keys) names.append(names.empty() ? "" : ", ").append(key.name);
+  return names;
+}
+
 Status Read(const toml::table& table, std::initializer_list<Key> keys) {
   for (const auto& [name, node] : table) {
-    const Key* key = nullptr;
-    std::string names;
-    for (const Key& known : keys) {
-      if (known.name == name.str()) key = &known;
-      names.append(names.empty() ? "" : ", ").append(known.name);
-    }
+    const auto* key =
+        std::find_if(keys.begin(), keys.end(), [&](const Key& known) { return known.name == name.str(); });
     const std::string where = "line " + std::to_string(node.source().begin.line) + ": ";
-    if (key == nullptr) {
-      return tl::unexpected(where + "there is no key \"" + std::string(name.str()) + "\" here, only " + names);
+    if (key == keys.end()) {
+      return tl::unexpected(where + "there is no key \"" + std::string(name.str()) + "\" here, only " + Names(keys));
     }
     if (auto read = key->read(node); !read) {
       return tl::unexpected(where + std::string(name.str()) + ": " + read.error());
@@ -92,7 +95,7 @@ Status Read(const toml::table& table, std::initializer_list<Key> keys) {
 Status ReadApp(const toml::table& table, AppPlan* app) {
   std::string priority = "latency-critical";
   app->gets_requests = table.contains("service") || table.contains("load") || table.contains("rate");
-  const Status read = Read(
+  Status read = Read(
       table, {Text("name", &app->name), Parsed("arrivals", ArrivalProcess::Parse, &app->arrivals),
               Parsed("service", ServiceTime::Parse, &app->service), Number("load", &app->load),
               Number("rate", &app->rate), Whole("flows", &app->flows, 0, 100'000'000), Text("priority", &priority),

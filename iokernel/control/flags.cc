@@ -74,7 +74,7 @@ void Declare(CLI::App& app, RawFlags& raw) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   text("--steering", raw.steering, "NAME", Summary(PolicyKind::kSteering));
   text("--pick", raw.pick, "NAME", Summary(PolicyKind::kPick));
-  text("--congestion", raw.congestion, "NAME", Summary(PolicyKind::kCongestion));
+  text("--congestion", raw.congestion, "NAME[:PARAMETERS]", Summary(PolicyKind::kCongestion));
   text("--placement", raw.placement, "NAME", Summary(PolicyKind::kPlacement));
   app.add_flag("--check", raw.check, "check flags and config, then exit; needs no privilege");
   app.add_flag("--print-config", raw.print_config, "print the effective config as TOML, then exit");

@@ -10,13 +10,19 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def options(program, description):
-    parser = argparse.ArgumentParser(prog=program, description=description)
+def parser(program, description):
+    parser = argparse.ArgumentParser(prog=program, description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("SLUICE_BIN", os.path.join(ROOT, "build", "release", "bin"))
     parser.add_argument("--bin", default=default, help="directory of the built programs (%(default)s)")
     parser.add_argument("--out", default=os.path.join(ROOT, "build"), help="directory of the results (%(default)s)")
     parser.add_argument("--requests", type=float, default=1e6, help="of each run (%(default)g)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time (%(default)s)")
+    return parser
+
+
+def parse(parser):
+    """What the user typed, checked."""
     parsed = parser.parse_args()
     parsed.simulator = os.path.join(parsed.bin, "simulator")
     if not os.access(parsed.simulator, os.X_OK):
@@ -24,6 +30,10 @@ def options(program, description):
                      "cmake --build --preset release --target simulator), or say where it is with --bin")
     os.makedirs(parsed.out, exist_ok=True)
     return parsed
+
+
+def options(program, description):
+    return parse(parser(program, description))
 
 
 def sweep(parsed, vary, *arguments):
@@ -60,8 +70,11 @@ def save(parsed, name, results):
     print(f"wrote {path}", file=sys.stderr)
 
 
-def plot(parsed, name, title, panels):
-    """NAME.png. `panels`: [(heading, x label, y label, log y, {line: [(x, y)]})], one beside the other."""
+def plot(parsed, name, title, panels, note="simulated; modelled costs", paired=False):
+    """NAME.png. `panels`: [(heading, x label, y label, log y, {line: [(x, y)]})], one beside the other.
+
+    `paired`: of each two lines the second is dashed, in the colour of the first.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -70,16 +83,19 @@ def plot(parsed, name, title, panels):
     canvas, axes = pyplot.subplots(ncols=len(panels), figsize=(5.5 * len(panels), 4.5), squeeze=False)
     canvas.suptitle(title)
     for axis, (heading, x_label, y_label, log_y, lines) in zip(axes[0], panels):
-        for label, points in lines.items():
-            axis.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=label)
+        for i, (label, points) in enumerate(lines.items()):
+            style = {"color": f"C{i // 2}", "linestyle": ("-", "--")[i % 2]} if paired else {}
+            axis.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=label, **style)
         axis.set_title(heading)
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label)
         if log_y:
             axis.set_yscale("log")
+        else:
+            axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7)
-    canvas.text(0.5, 0.005, "simulated; modelled costs", ha="center", fontsize=7, color="grey")
+    canvas.text(0.5, 0.005, note, ha="center", fontsize=7, color="grey")
     canvas.tight_layout(rect=(0, 0.02, 1, 1))
     path = os.path.join(parsed.out, f"{name}.png")
     canvas.savefig(path, dpi=120)

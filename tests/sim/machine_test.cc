@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "apps/simulator/engine/replay.h"
 #include "apps/simulator/engine/report.h"
 #include "tests/lib/eal.h"
 #include "tests/sim/plans.h"
@@ -124,6 +123,22 @@ TEST(Machine, SlicesKeepShortRequestsFromWaitingForLongOnes) {
   EXPECT_LT(p99(5 * kUs), p99(0) / 2);
 }
 
+// Bursts show in the windows in which they are, and no request is lost between them.
+TEST(Machine, ASeriesTellsWhenRequestsWaited) {
+  RunPlan plan = PlanOf({"sluice", "const:1us", 4, 0.5, 100'000}, 1);
+  plan.apps[0].arrivals = ArrivalProcess::Parse("bursts:100k:3M:10ms").value();
+  plan.warm_up = 0;
+  plan.window = 10'000 * kUs;
+  const RunResult result = Result(plan);
+  const std::vector<abi::Histogram>& windows = result.ledger.series().windows();
+  ASSERT_GE(windows.size(), 4u);
+  uint64_t all = 0;
+  for (const abi::Histogram& window : windows) all += window.Count();
+  EXPECT_EQ(all, 100'000u);
+  EXPECT_NEAR(windows[0].Count(), 1000, 150);
+  EXPECT_NEAR(windows[1].Count(), 30'000, 800);
+}
+
 TEST(Machine, ARingThatIsFullDropsAndCounts) {
   RunPlan plan = PlanOf({"sluice", "const:100us", 2, 50, 20'000}, 1);
   plan.rx_slots = 4;
@@ -154,29 +169,6 @@ TEST(Machine, TheSameSeedGivesTheSameBytes) {
       return ReportJson(plan, result);
     };
     EXPECT_EQ(bytes(), bytes());
-  }
-}
-
-// The log of a run, judged by the policies that were recorded: they say the same again. Others do not.
-TEST(Replay, TheRecordedPoliciesDecideAsRecorded) {
-  for (const std::string congestion : {"standing-queue", "delay", "priority-heap"}) {
-    RunPlan plan = PlanOf({"sluice", "exp:10us", 8, 0.5, 20'000}, 1);
-    plan.congestion = congestion;
-    std::vector<std::byte> log;
-    ASSERT_TRUE(Simulate(plan, {.log = &log}));
-    const auto same = Replay(log, {});
-    ASSERT_TRUE(same) << same.error();
-    EXPECT_TRUE(same->complete);
-    EXPECT_EQ(same->dropped, 0u);
-    EXPECT_GT(same->grants, 100u);
-    EXPECT_GT(same->verdicts[1][1], 50u);
-    EXPECT_EQ(same->OtherVerdicts(), 0u) << congestion;
-    EXPECT_GT(same->picks, 50u);
-    EXPECT_EQ(same->other_picks, 0u);
-    const auto other = Replay(log, {.congestion = "delay:1ms", .pick = "lru"});
-    ASSERT_TRUE(other) << other.error();
-    EXPECT_GT(other->verdicts[1][0], 50u);
-    EXPECT_GT(other->other_picks, 0u);
   }
 }
 

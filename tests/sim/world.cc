@@ -75,6 +75,7 @@ World::World(uint64_t seed, Planted planted) : seed_(seed), planted_(planted), r
   allocator_ = std::make_unique<Allocator>(options_, std::move(policies), *this, *this);
   ceding_.resize(cores);
   lost_passes_.resize(cores);
+  if (Chance(6)) StartRecord();
 }
 
 std::string World::Describe() const {
@@ -102,9 +103,11 @@ std::string World::Run(const std::vector<bool>& pieces) {
     allocator_->Pass(now_);
     deferred_ = allocator_->counters().deferred - deferred_;
     Check();
+    if (recording_) DrainRecord();
     if (!failure_.empty()) return "step " + std::to_string(step_) + ": " + failure_;
   }
-  return {};
+  if (recording_) CheckRecord();
+  return failure_;
 }
 
 void World::MachinePiece() {
@@ -174,6 +177,7 @@ void World::Detach(AppId id) {
 void World::SendTo(AppId id) {
   App& app = apps_[id];
   const AppView& view = allocator_->View(id);
+  if (view.active.empty() && Chance(80)) allocator_->OnArrival(id, now_);
   const KthreadId k =
       view.active.empty() ? view.landing : view.active[Below(static_cast<uint32_t>(view.active.size()))];
   const uint32_t count = 1 + Below(4);

@@ -3,7 +3,8 @@
 // Apps attach, detach, crash, receive packets (some of which arrive late), run, steal, park, hang, refuse to cede and
 // lie in shared memory; signals come late; clocks jump; packets are sent from within the allocator's own callbacks.
 // The topology and the policies are drawn from the seed, too. After each step the invariants of allocator.h are
-// checked against what the puppets know, not against what the allocator believes (world_checks.cc).
+// checked against what the puppets know, not against what the allocator believes (world_checks.cc). In some worlds all
+// decisions are recorded, and the record must tell the same story as the counters (world_record.cc).
 //
 // A schedule is made of pieces: what one app does in one step, or what befalls the machine in it. Each piece draws
 // from its own sequence of random numbers, so pieces can be left out and the others stay the same: that is how a
@@ -110,6 +111,11 @@ class World final : public GrantBackend, public AllocatorHost {
   [[nodiscard]] uint32_t ParkedWithWork(const App& app) const;
   [[nodiscard]] static bool HasCore(const App& app, KthreadId k);
 
+  // world_record.cc
+  void StartRecord();
+  void DrainRecord();
+  void CheckRecord();
+
   void Note(const std::string& what);
 
   // GrantBackend
@@ -135,6 +141,8 @@ class World final : public GrantBackend, public AllocatorHost {
   Ticks now_ = 1'000'000'000;
   uint32_t step_ = 0;
   uint64_t deferred_ = 0;
+  bool recording_ = false;
+  std::vector<std::byte> record_;
   std::string failure_;
   std::string* trace_ = nullptr;
 };

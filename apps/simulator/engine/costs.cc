@@ -2,6 +2,8 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <sstream>
 
@@ -26,6 +28,12 @@ constexpr std::array<CostField, 17> kFields = {{{"steer_ns", &Costs::steer},
                                                 {"cold_core_ns", &Costs::cold_core},
                                                 {"cold_flow_ns", &Costs::cold_flow}}};
 
+std::string Names() {
+  std::string names;
+  for (const CostField& field : kFields) names.append(names.empty() ? "" : ", ").append(field.name);
+  return names;
+}
+
 }  // namespace
 
 const std::array<CostField, 17>& CostFields() { return kFields; }
@@ -41,20 +49,16 @@ tl::expected<Costs, std::string> ReadCosts(const std::string& path) {
   try {
     const toml::table table = toml::parse_file(path);
     for (const auto& [key, node] : table) {
-      const CostField* field = nullptr;
-      for (const CostField& known : kFields) {
-        if (known.name == key.str()) field = &known;
-      }
-      if (field == nullptr) {
-        std::string names;
-        for (const CostField& known : kFields) names.append(names.empty() ? "" : ", ").append(known.name);
-        return tl::unexpected(path + ": there is no cost \"" + std::string(key.str()) + "\", only " + names);
+      const auto* field =
+          std::find_if(kFields.begin(), kFields.end(), [&](const CostField& known) { return known.name == key.str(); });
+      if (field == kFields.end()) {
+        return tl::unexpected(path + ": there is no cost \"" + std::string(key.str()) + "\", only " + Names());
       }
       const auto ns = node.value<double>();
       if (!ns || *ns < 0 || *ns > 1e9) {
         return tl::unexpected(path + ": " + std::string(key.str()) + " is not a number of nanoseconds from 0 to 1e9");
       }
-      costs.*field->member = static_cast<Time>(*ns * static_cast<double>(kNs) + 0.5);
+      costs.*field->member = static_cast<Time>(std::llround(*ns * static_cast<double>(kNs)));
     }
   } catch (const toml::parse_error& error) {
     std::ostringstream text;

@@ -39,7 +39,7 @@ double MeanOf(const std::vector<Time>& times) {
   return sum / static_cast<double>(times.size());
 }
 
-Time Rounded(double ps) { return static_cast<Time>(ps + 0.5); }
+Time Rounded(double ps) { return static_cast<Time>(std::llround(ps)); }
 
 }  // namespace
 

@@ -30,8 +30,13 @@ struct Totals {
 
 class Ledger {
  public:
-  Ledger(uint16_t cores, uint32_t requests, uint32_t warm_up, const std::vector<uint32_t>& flows_by_app)
-      : requests_(requests), warm_up_(warm_up), recorders_(flows_by_app.size(), Recorder(requests, warm_up)) {
+  // `window`: of the series of latencies over time; 0: none.
+  Ledger(uint16_t cores, uint32_t requests, uint32_t warm_up, const std::vector<uint32_t>& flows_by_app,
+         Time window = 0)
+      : requests_(requests),
+        warm_up_(warm_up),
+        recorders_(flows_by_app.size(), Recorder(requests, warm_up)),
+        series_(window) {
     now_.busy.resize(cores + size_t{1});
     for (const uint32_t flows : flows_by_app) flow_last_.emplace_back(flows, kNoCore);
   }
@@ -75,6 +80,7 @@ class Ledger {
     sojourn_ += now - request.arrival;
     now_.work += request.service;
     recorders_[request.app].Done(request, now);
+    series_.Done(request, now);
   }
   // A request that never completes.
   void Dropped(Time now) {
@@ -89,6 +95,7 @@ class Ledger {
   [[nodiscard]] const Totals& end() const { return end_; }
   [[nodiscard]] const Totals& all() const { return now_; }
   [[nodiscard]] const std::vector<Recorder>& recorders() const { return recorders_; }
+  [[nodiscard]] const Series& series() const { return series_; }
   [[nodiscard]] unsigned __int128 sojourn_sum() const { return sojourn_; }
   [[nodiscard]] uint64_t drops() const { return drops_; }
   [[nodiscard]] uint64_t in_system() const { return in_system_; }
@@ -108,7 +115,8 @@ class Ledger {
   uint64_t drops_ = 0;
   unsigned __int128 sojourn_ = 0;
   Totals now_, begin_, end_;
-  std::vector<Recorder> recorders_;               // by app
+  std::vector<Recorder> recorders_;  // by app
+  Series series_;
   std::vector<std::vector<uint16_t>> flow_last_;  // by app and flow: where the last request went
 };
 

@@ -38,6 +38,7 @@ struct RunPlan {
   uint32_t requests = 1'000'000;
   double warm_up = 0.1;  // share of the requests that is not counted
   uint64_t seed = 1;
+  Time window = 0;  // latencies over time: one set of figures for each; 0: none
   std::vector<AppPlan> apps;
   // Scheduler `sluice` only.
   std::string steering = "rss";

@@ -24,6 +24,7 @@ class Shadow {
       : result_(*result),
         interval_(options.interval),
         congestion_(MakeCongestion(result->asked.congestion, CongestionOf(options))),
+        placement_(options, result->asked.placement, &result->placement),
         on_core_(options.cores.size(), kNoApp) {
     for (const CoreSpec& core : options.cores) sibling_.push_back(core.sibling);
   }
@@ -32,11 +33,13 @@ class Shadow {
     congestion_->Attach(r.head.app, r.kthreads);
     App& app = apps_[r.head.app];
     app = {.pick = MakePick(result_.asked.pick, r.kthreads, sibling_), .kthreads = r.kthreads, .waiting = {}};
+    placement_.On(r);
   }
   void On(const record::RecordDetach& r) {
     congestion_->Detach(r.head.app);
     std::replace(on_core_.begin(), on_core_.end(), r.head.app, kNoApp);
     apps_.erase(r.head.app);
+    placement_.On(r);
   }
   void On(const record::Poll& poll) {
     const record::RecordPoll& r = poll.fixed;
@@ -68,11 +71,15 @@ class Shadow {
     app.pick->OnRun(r.kthread, r.core);
     congestion_->OnGrant(r.head.app, r.head.time);
     on_core_[r.core] = r.head.app;
+    placement_.On(r);
   }
   void On(const record::RecordStart&) {}
   void On(const record::RecordPark& r) { Leave(r.head.app, r.kthread, r.core); }
   void On(const record::RecordEvict& r) { Leave(r.head.app, r.kthread, r.core); }
-  void On(const record::RecordCede&) { result_.cedes++; }
+  void On(const record::RecordCede& r) {
+    result_.cedes++;
+    placement_.On(r);
+  }
   void On(const record::RecordRefuse&) {}
   void On(const record::RecordDropped& r) { result_.dropped += r.records; }
   void On(const record::RecordEnd&) {}
@@ -87,11 +94,13 @@ class Shadow {
   static CongestionOptions CongestionOf(const AllocatorOptions& options) {
     CongestionOptions made;
     made.interval = options.interval;
+    made.rate = options.rate;
     return made;
   }
   void Leave(AppId id, KthreadId k, CoreId core) {
     if (core >= on_core_.size() || on_core_[core] != id) return;
     on_core_[core] = kNoApp;
+    placement_.Left(id, core);
     if (apps_[id].pick != nullptr && k < apps_[id].kthreads) apps_[id].pick->OnPark(k, core);
   }
   void ComparePick(App& app, const record::RecordGrant& r) {
@@ -104,6 +113,7 @@ class Shadow {
   ReplayResult& result_;
   const Ticks interval_;
   std::unique_ptr<CongestionInterface> congestion_;
+  PlacementReplay placement_;
   std::vector<AppId> on_core_;  // by core
   std::vector<CoreId> sibling_;
   std::map<AppId, App> apps_;
@@ -113,6 +123,13 @@ tl::expected<void, std::string> Choose(PolicyKind kind, const std::string& recor
   if (asked->empty()) *asked = recorded;
   if (!IsPolicy(kind, *asked)) return tl::unexpected(UnknownPolicy(kind, *asked));
   return {};
+}
+
+// "core 3, idle", "core 3 of app 1", "none".
+std::string Say(const CoreSource& source) {
+  if (source.core == kNoCore) return "none";
+  const std::string core = "core " + std::to_string(source.core);
+  return source.from == kNoApp ? core + ", idle" : core + " of app " + std::to_string(source.from);
 }
 
 }  // namespace
@@ -130,11 +147,14 @@ tl::expected<ReplayResult, std::string> Replay(std::span<const std::byte> log, c
   if (!reader) return tl::unexpected(reader.error());
   const AllocatorOptions options = reader->Options();
   ReplayResult result;
-  result.recorded = {options.congestion, options.pick};
+  result.recorded = {options.congestion, options.pick, options.placement};
+  result.start = reader->header().start_ticks;
+  result.tick_hz = static_cast<double>(reader->header().tsc_hz);
   result.asked = asked;
   tl::expected<void, std::string> chosen =
       Choose(PolicyKind::kCongestion, options.congestion, &result.asked.congestion);
   if (chosen) chosen = Choose(PolicyKind::kPick, options.pick, &result.asked.pick);
+  if (chosen) chosen = Choose(PolicyKind::kPlacement, options.placement, &result.asked.placement);
   if (!chosen) return tl::unexpected(chosen.error());
   Shadow shadow(options, &result);
   uint64_t last = reader->header().start_ticks;
@@ -147,8 +167,7 @@ tl::expected<ReplayResult, std::string> Replay(std::span<const std::byte> log, c
     std::visit([&](const auto& r) { shadow.On(r); }, **next);
   }
   result.complete = reader->complete();
-  result.seconds =
-      static_cast<double>(last - reader->header().start_ticks) / static_cast<double>(reader->header().tsc_hz);
+  result.seconds = static_cast<double>(last - result.start) / result.tick_hz;
   return result;
 }
 
@@ -174,6 +193,15 @@ std::string ReplayText(const ReplayResult& result) {
   }
   say("pick: %s, %s asked: another kthread in %llu of %llu picks\n", result.recorded.pick.c_str(),
       result.asked.pick.c_str(), number(result.other_picks), number(result.picks));
+  const PlacementComparison& placement = result.placement;
+  say("placement: %s, %s asked: of %llu cores given another one in %llu cases, from another app in %llu, none in %llu; "
+      "%llu cannot be judged from the log\n",
+      result.recorded.placement.c_str(), result.asked.placement.c_str(), number(placement.decisions),
+      number(placement.other_core), number(placement.other_owner), number(placement.none), number(placement.unseen));
+  for (const PlacementChange& change : placement.first) {
+    say("  %.6f s, app %u: %s, asked: %s\n", static_cast<double>(change.time - result.start) / result.tick_hz,
+        unsigned{change.app}, Say(change.recorded).c_str(), Say(change.asked).c_str());
+  }
   return text;
 }
 
@@ -182,6 +210,8 @@ std::string ReplayJson(const ReplayResult& result) {
                                        {"congestion", result.asked.congestion},
                                        {"pick_recorded", result.recorded.pick},
                                        {"pick", result.asked.pick},
+                                       {"placement_recorded", result.recorded.placement},
+                                       {"placement", result.asked.placement},
                                        {"seconds", result.seconds},
                                        {"complete", result.complete},
                                        {"records", result.records},
@@ -192,7 +222,12 @@ std::string ReplayJson(const ReplayResult& result) {
                                        {"other_verdicts", result.OtherVerdicts()},
                                        {"polls_unseen", result.polls_unseen},
                                        {"picks", result.picks},
-                                       {"other_picks", result.other_picks}};
+                                       {"other_picks", result.other_picks},
+                                       {"placements", result.placement.decisions},
+                                       {"placements_unseen", result.placement.unseen},
+                                       {"placements_other_core", result.placement.other_core},
+                                       {"placements_other_owner", result.placement.other_owner},
+                                       {"placements_none", result.placement.none}};
   return json.dump();
 }
 

@@ -3,7 +3,7 @@
 // What was recorded is what happened: the policies asked here are shown the same signals at the same times, and their
 // answers are compared with those in the log. Under the recorded policies nothing differs; under others the result
 // says how often, and in which direction, they would have decided otherwise. What would have followed from that, the
-// log cannot know: `simulator run` is for that. Placement is not asked: what it looks at is not all in the log.
+// log cannot know: `simulator run` is for that.
 #pragma once
 
 #include <array>
@@ -13,11 +13,13 @@
 #include <string>
 #include <tl/expected.hpp>
 
+#include "apps/simulator/engine/placement_replay.h"
+
 namespace sluice::sim {
 
 // Empty: as recorded.
 struct ReplayPolicies {
-  std::string congestion, pick;
+  std::string congestion{}, pick{}, placement{};
 };
 
 struct ReplayResult {
@@ -30,6 +32,9 @@ struct ReplayResult {
   uint64_t polls_unseen = 0;  // their signals are not in the log
   // Decisions that were the policy's to make, and those in which it would have chosen otherwise.
   uint64_t picks = 0, other_picks = 0;
+  PlacementComparison placement;
+  Ticks start = 0;  // of the log
+  double tick_hz = 1e9;
 
   [[nodiscard]] uint64_t OtherVerdicts() const;
 };

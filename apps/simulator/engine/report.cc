@@ -79,6 +79,22 @@ Json Inputs(const RunPlan& plan, const RunResult& result) {
   return json;
 }
 
+// A window without requests is left out.
+void AddSeries(const RunPlan& plan, const RunResult& result, Json* json) {
+  Json series = Json::array();
+  const std::vector<abi::Histogram>& windows = result.ledger.series().windows();
+  for (size_t i = 0; i < windows.size(); ++i) {
+    if (windows[i].Count() == 0) continue;
+    series.push_back({{"from_us", static_cast<double>(i) * ToUs(plan.window)},
+                      {"samples", windows[i].Count()},
+                      {"p50_us", Us(windows[i], 50)},
+                      {"p99_us", Us(windows[i], 99)},
+                      {"p999_us", Us(windows[i], 99.9)}});
+  }
+  (*json)["window_us"] = ToUs(plan.window);
+  (*json)["series"] = std::move(series);
+}
+
 Recorder AllApps(const RunResult& result) {
   Recorder all = result.ledger.recorders().front();
   for (size_t i = 1; i < result.ledger.recorders().size(); ++i) all.Merge(result.ledger.recorders()[i]);
@@ -95,6 +111,7 @@ std::string ReportJson(const RunPlan& plan, const RunResult& result) {
   json["events_per_s"] = static_cast<double>(result.machine.events) / std::max(result.wall_seconds, 1e-9);
   if (plan.scheduler == "sluice") AddMachine(result, &json);
   json.update(Inputs(plan, result));
+  if (plan.window != 0) AddSeries(plan, result, &json);
   if (plan.apps.size() > 1) {
     for (size_t i = 0; i < plan.apps.size(); ++i) {
       Json one = {{"name", plan.apps[i].name}, {"rate_per_s", result.rates[i]}};

@@ -79,7 +79,7 @@ tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, const Watch& 
     best_effort.push_back(app.priority == Priority::kBestEffort);
   }
   const auto warm_up = static_cast<uint32_t>(std::floor(plan.warm_up * plan.requests));
-  RunResult result{.ledger = Ledger(plan.cores, plan.requests, warm_up, flows), .rates = rates};
+  RunResult result{.ledger = Ledger(plan.cores, plan.requests, warm_up, flows, plan.window), .rates = rates};
   RequestStream stream(std::move(loads), plan.requests, plan.seed, watch.progress);
   const auto start = std::chrono::steady_clock::now();
   if (plan.scheduler == "sluice") {

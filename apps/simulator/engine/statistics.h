@@ -1,6 +1,7 @@
 // statistics.h - what a run measures, and how sure of it one may be.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -57,6 +58,25 @@ class Recorder {
   double slowdown_ = 0;
   std::vector<Batch> batches_;
   abi::Histogram histogram_;
+};
+
+// Latencies by the time of arrival, of all apps together.
+class Series {
+ public:
+  static constexpr size_t kMostWindows = 2048;  // all that comes later is in the last
+
+  explicit Series(Time window) : window_(window) {}
+  void Done(const Request& request, Time now) {
+    if (window_ == 0) return;
+    const size_t at = std::min<size_t>(request.arrival / window_, kMostWindows - 1);
+    if (at >= windows_.size()) windows_.resize(at + 1);
+    windows_[at].Record((now - request.arrival) / kNs);
+  }
+  [[nodiscard]] const std::vector<abi::Histogram>& windows() const { return windows_; }  // ns
+
+ private:
+  Time window_;  // 0: none is kept
+  std::vector<abi::Histogram> windows_;
 };
 
 }  // namespace sluice::sim

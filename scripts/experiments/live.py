@@ -1,0 +1,147 @@
+#!/usr/bin/python3 -B
+"""live.py - the same load on the real daemon of this machine and in the simulator, side by side. As root.
+
+iokerneld's loop has one CPU; the app, one core slot, shares the other with the Linux client that drives it. The simulator
+gets one core and the costs that `simulator calibrate` measures in the same minute, and once more with what the client
+took of the app's CPU (its CPU time per request, measured) as a cost of each packet. What is not modelled is the way of a
+packet between client and iokerneld (sockets, veth, AF_XDP): the difference between the two medians of a load without work
+is measured once, and added where it says `path`.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+
+import simulation
+
+sys.path.insert(0, os.path.join(simulation.ROOT, "scripts", "lib"))
+
+import load_run  # noqa: E402
+import rig as rigs  # noqa: E402
+from sandbox import Sandbox, Stopped, log, stop_on_signals  # noqa: E402
+
+FIGURES = ("mean_us", "p50_us", "p99_us")
+LOADS = {
+    "const:10us": (1000, 2000, 4000, 8000),
+    "exp:50us": (1000, 2000, 3000, 5000),
+    "bimodal:0.9:5us:455us": (1000, 2000, 3000, 5000),
+}
+IDLE = ("const:0", 2000)  # no work: what is left is the way
+STEERING = "rss"
+FLOWS = 1000
+
+
+def simulate(parsed, profile, service, rate):
+    command = [parsed.simulator, "run", "--cores", 1, "--service", service, "--rate", rate, "--flows", FLOWS, "--profile",
+               profile, "--steering", STEERING, "--requests", f"{parsed.requests:.0f}", "--json", "-"]
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, check=True, text=True)
+    return simulation.json.loads(done.stdout)
+
+
+def client_cpu_us(run_client, used):
+    """`run_client`, and the CPU time of the client in `used`."""
+    def measured(*arguments, **options):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        result = run_client(*arguments, **options)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used.append(1e6 * (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime))
+        return result
+    return measured
+
+
+def run_live(parsed, rig):
+    """{(service, rate): what the client saw}; the one without work first."""
+    policy = load_run.Policy(STEERING)
+    seen, used = {}, []
+    rig.run_client = client_cpu_us(rig.run_client, used)
+    for service, rates in ({IDLE[0]: (IDLE[1],)} | LOADS).items():
+        for rate in rates:
+            log(f"{service} at {rate}/s ...")
+            run = load_run.measure(rig, policy, rate, FLOWS, parsed.seconds, service)
+            run["client_us"] = used[-1] / (rate * (parsed.seconds + load_run.WARMUP_S))
+            seen[service, rate] = run
+    return seen
+
+
+def with_client(profile, client_us):
+    """The profile with the client's time in the cost of a packet: the name of a file."""
+    with open(profile, encoding="utf-8") as file:
+        lines = [f"softirq_ns = {float(line.split('=')[1]) + 1000 * client_us}\n" if line.startswith("softirq_ns") else line
+                 for line in file]
+    with open(profile + ".client", "w", encoding="utf-8") as file:
+        file.writelines(lines)
+    return file.name
+
+
+def compare(parsed, seen, profile):
+    rows = []
+    for (service, rate), run in seen.items():
+        alone = simulate(parsed, profile, service, rate)
+        shared = simulate(parsed, with_client(profile, run["client_us"]), service, rate)
+        if not rows:
+            path = run["p50_us"] - shared["p50_us"]
+        row = {"service": service, "rate": rate, "path_us": path, "client_us": run["client_us"], "lost": run["lost"],
+               "late": run["late"], "sent": run["sent"]}
+        for figure in FIGURES:
+            row[f"live_{figure}"], row[f"simulated_{figure}"] = run[figure], alone[figure]
+            row[f"shared_{figure}"] = shared[figure] + path
+        rows.append(row)
+    return rows
+
+
+def show(parsed, rows, costs):
+    simulation.save(parsed, "live", rows)
+    panels = []
+    for service in LOADS:
+        mine = [row for row in rows if row["service"] == service]
+        lines = {}
+        for figure in ("p50_us", "p99_us"):
+            name = figure.removesuffix("_us")
+            for how, label in (("live", "live"), ("shared", "simulated + client + path")):
+                lines[f"{name}, {label}"] = [(row["rate"] / 1e3, row[f"{how}_{figure}"]) for row in mine
+                                             if row[f"{how}_{figure}"] is not None]
+        panels.append((service, "1000 requests/s", "us", True, lines))
+    note = (f"one app core, which the client shares; path {rows[0]['path_us']:.0f} us, client "
+            f"{rows[0]['client_us']:.0f} us a request, wake {costs['wake_ns'] / 1e3:.1f} us as calibrated")
+    simulation.plot(parsed, "live", "The real daemon and the simulator", panels, note=note, paired=True)
+    print(f"path {rows[0]['path_us']:.1f} us; calibrated, ns: " +
+          ", ".join(f"{name.removesuffix('_ns')} {value:.0f}" for name, value in costs.items()))
+    simulation.table(["service", "requests/s", "client us", "p50 live", "simulated", "+ client + path", "p99 live", "simulated",
+                      "+ client + path", "mean live", "+ client + path", "lost", "late"],
+                     [[row["service"], row["rate"], row["client_us"], row["live_p50_us"], row["simulated_p50_us"],
+                       row["shared_p50_us"], row["live_p99_us"], row["simulated_p99_us"], row["shared_p99_us"],
+                       row["live_mean_us"], row["shared_mean_us"], row["lost"], row["late"]] for row in rows])
+
+
+def main():
+    parser = simulation.parser("live.py", __doc__)
+    parser.add_argument("--seconds", type=float, default=2, help="measured time of a live run (%(default)g)")
+    parsed = simulation.parse(parser)
+    stop_on_signals()
+    try:
+        with tempfile.TemporaryDirectory() as work:
+            os.environ["RUNTIME_DIRECTORY"] = os.path.join(work, "dpdk")
+            os.mkdir(os.environ["RUNTIME_DIRECTORY"])
+            with Sandbox(work) as box:
+                rig = rigs.make_rig(box, parsed.bin, rigs.Placement(slots=1))
+                rig.keep_awake()
+                log(f"port {rig.port}; {rig.placement.sentence()}")
+                profile = os.path.join(work, "profile.toml")
+                subprocess.run([parsed.simulator, "calibrate", "--out", profile], check=True)
+                seen = run_live(parsed, rig)
+            rows = compare(parsed, seen, profile)
+            with open(profile, encoding="utf-8") as file:
+                costs = {name: float(value) for name, _, value in
+                         (line.partition(" = ") for line in file if " = " in line)}
+    except Stopped as stopped:
+        return stopped.status
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        log(f"live.py: {error}")
+        return 1
+    show(parsed, rows, costs)
+    return 0
+
+
+sys.exit(main())
