@@ -110,9 +110,7 @@ int ksched_release_handle(u32 handle)
 
 int ksched_evict(u32 handle)
 {
-	struct ksched_core *core, *next;
 	struct ksched_thread *t;
-	bool lost = false;
 
 	rcu_read_lock();
 	t = ksched_lookup(handle);
@@ -121,16 +119,7 @@ int ksched_evict(u32 handle)
 	rcu_read_unlock();
 	if (!t)
 		return -ESRCH;
-	raw_spin_lock_irq(&t->lock);
-	core = t->core;
-	next = t->next;
-	raw_spin_unlock_irq(&t->lock);
-	if (core)
-		lost |= ksched_take_core(core, t);
-	if (next)
-		lost |= ksched_take_core(next, t);
-	if (lost)
-		ksched_settle_later(t);
+	ksched_take_cores(t);
 	ksched_thread_put(t);
 	return 0;
 }

@@ -107,6 +107,7 @@ void ksched_wake_with(struct ksched_thread *t, int verdict);
 void ksched_end(struct ksched_thread *t);
 void ksched_release(struct ksched_thread *t);
 void ksched_release_all(void);
+void ksched_take_cores(struct ksched_thread *t);
 void ksched_thread_put(struct ksched_thread *t);
 void ksched_settle_later(struct ksched_thread *t);
 struct ksched_thread *ksched_find_task(const struct task_struct *task);

@@ -193,14 +193,12 @@ int ksched_enrol(const struct ksched_enrol *enrol, struct ksched_thread **result
 	return 0;
 }
 
-/* Takes from the thread what it was given, and the right to be given more. Does not sleep. */
-static void strip(struct ksched_thread *t)
+/* Takes from the thread the core it has and the one it was given next. Does not sleep. */
+void ksched_take_cores(struct ksched_thread *t)
 {
 	struct ksched_core *core, *next;
 	bool lost = false;
 
-	/* No grant finds it after this; one that came before shows in `core` and `next`. */
-	ksched_forget_handle(t);
 	raw_spin_lock_irq(&t->lock);
 	core = t->core;
 	next = t->next;
@@ -211,6 +209,14 @@ static void strip(struct ksched_thread *t)
 		lost |= ksched_take_core(next, t);
 	if (lost)
 		ksched_settle_later(t);
+}
+
+/* Takes from the thread what it was given, and the right to be given more. Does not sleep. */
+static void strip(struct ksched_thread *t)
+{
+	/* No grant finds it after this; one that came before shows in `core` and `next`. */
+	ksched_forget_handle(t);
+	ksched_take_cores(t);
 }
 
 /* The IOKernel has no more use for it. Does not sleep. Called with ksched_threads_lock held. */
