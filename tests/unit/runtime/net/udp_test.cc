@@ -163,6 +163,19 @@ TEST(Udp, ATimeoutEndsTheWaitAndNothingElse) {
   });
 }
 
+TEST(Udp, ATimeoutOfCenturiesWaits) {
+  FakeDaemon daemon;
+  RunApp(daemon, [&] {
+    auto socket = UdpSocket::Bind({0, 7});
+    ASSERT_TRUE(socket);
+    Thread late([&] {
+      Sleep(std::chrono::milliseconds(1));
+      socket->Shutdown();
+    });
+    EXPECT_EQ(socket->Recv(kForever - std::chrono::nanoseconds(1)).error(), Error::kClosed);
+  });
+}
+
 TEST(Udp, ShutdownWakesAllReceiversAndFreesThePort) {
   FakeDaemon daemon;
   RunApp(daemon, [&] {
