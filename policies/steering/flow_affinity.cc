@@ -99,7 +99,9 @@ tl::expected<std::unique_ptr<FlowAffinity::State>, std::string> FlowAffinity::Ma
 }
 
 tl::expected<FlowAffinity, std::string> FlowAffinity::Make(const SteeringOptions& options) {
-  return MakeState(options, Insertion::kAtOnce, kName).map([](auto&& state) { return FlowAffinity(std::move(state)); });
+  return MakeState(options, Insertion::kAtOnce, kName).map([](std::unique_ptr<State> state) {
+    return FlowAffinity(std::move(state));
+  });
 }
 
 FlowAffinity::FlowAffinity(const SteeringOptions& options) {

@@ -9,7 +9,7 @@
 namespace sluice {
 
 tl::expected<FlowAffinityHybrid, std::string> FlowAffinityHybrid::Make(const SteeringOptions& options) {
-  return MakeState(options, Insertion::kInIdle, kName).map([](auto&& state) {
+  return MakeState(options, Insertion::kInIdle, kName).map([](std::unique_ptr<State> state) {
     return FlowAffinityHybrid(std::move(state));
   });
 }

@@ -13,7 +13,6 @@ namespace sluice {
 namespace {
 
 using abi::AnswerCode;
-using testing::HasSubstr;
 
 TEST_F(ServerTest, WhoSaysNothingIsToldSoAndClosed) {
   options.first_message_ms = 20;
@@ -46,6 +45,7 @@ TEST_F(ServerTest, ManySilentConnectionsDoNotShutOthersOut) {
   Client attached = Connected();
   ASSERT_EQ(attached.Attach(AttachAs("a")).code, AnswerCode::kOk);
   std::vector<Client> silent;
+  silent.reserve(40);
   for (int i = 0; i < 40; ++i) silent.push_back(Connected());
   EXPECT_EQ(Ask("apps")["apps"].size(), 1u);
 }

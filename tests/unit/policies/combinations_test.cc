@@ -336,8 +336,9 @@ TEST(Combinations, NoneBreaksAnInvariant) {
       for (const auto& congestion : Names(PolicyKind::kCongestion)) {
         for (const auto& placement : Names(PolicyKind::kPlacement)) {
           for (int i = 0; i < 4; i++) {
-            SCOPED_TRACE(steering + " " + pick + " " + congestion + " " + placement + ", seed " +
-                         std::to_string(++seed));
+            seed++;
+            SCOPED_TRACE(::testing::Message()
+                         << steering << " " << pick << " " << congestion << " " << placement << ", seed " << seed);
             World world({steering, pick, congestion, placement}, seed);
             world.Run(250);
             if (!::testing::Test::HasFatalFailure()) world.Drain();
