@@ -21,6 +21,7 @@ void UseEverything() {
   CondVar changed;
   int round = 0;
   std::vector<Thread> threads;
+  threads.reserve(10);
   for (int me = 0; me < 10; ++me) {
     threads.emplace_back([&, me] {
       const std::lock_guard lock(mutex);
@@ -57,6 +58,7 @@ TEST(IoKernelGone, BusyKthreadsGoOn) {
   runtime.Run([&] {
     std::atomic<bool> stop{false};
     std::vector<Thread> busy;
+    busy.reserve(6);
     for (int i = 0; i < 6; ++i) {
       busy.emplace_back([&] {
         while (!stop) Yield();

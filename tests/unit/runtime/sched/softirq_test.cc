@@ -137,6 +137,7 @@ TEST_F(Softirq, ComesBetweenYields) {
   seen.region = &runtime.iokernel().view();
   runtime.Run([&] {
     std::vector<Thread> busy;
+    busy.reserve(5);
     for (int i = 0; i < 5; ++i) {
       busy.emplace_back([] {
         while (seen.handled < 10) Yield();

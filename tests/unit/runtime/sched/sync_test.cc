@@ -70,6 +70,7 @@ TEST_P(Sync, MutexStarvesNobody) {
   std::atomic<bool> stop{false};
   runtime_.Run([&] {
     std::vector<Thread> greedy;
+    greedy.reserve(8);
     for (int i = 0; i < 8; ++i) {
       greedy.emplace_back([&] {
         while (!stop) {
@@ -251,6 +252,7 @@ TEST(CondVar, HandOverLeavesTheMutexToOthersToo) {
     int turn = 0;
     bool stop = false;
     std::vector<Thread> players;
+    players.reserve(2);
     for (int me = 0; me < 2; ++me) {
       players.emplace_back([&, me] {
         const std::lock_guard lock(mutex);

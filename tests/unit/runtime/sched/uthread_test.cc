@@ -222,6 +222,7 @@ TEST(UthreadDeathTest, StackOverflowHitsTheGuard) {
         Runtime runtime({.kthreads = 1});
         runtime.Run([&] {
           std::vector<Thread> neighbours;
+          neighbours.reserve(8);
           for (int i = 0; i < 8; ++i) neighbours.emplace_back([] { Yield(); });
           struct Deeper {
             [[gnu::noinline]] static int Go(int depth) {
