@@ -51,6 +51,7 @@ struct AllocatorOptions {
   Ticks cede_grace = 0;           // from the cede word to the signal
   Ticks cede_resend = 0;          // from signal to signal
   Ticks cede_give_up = 0;         // from the cede word to eviction; 0: never
+  uint32_t slices_per_pass = 4;   // turns that may be ended; each costs a system call
   uint32_t grants_per_pass = 16;  // each may cost a system call; what is left over waits for the next pass
   abi::TickRate rate{};           // of all times here, for what is told in microseconds: delay:10us
   std::string pick = "memoized";
@@ -72,6 +73,7 @@ struct AppSpec {
   uint16_t guaranteed = 0;
   Priority priority = Priority::kLatencyCritical;
   const Hints* hints = nullptr;  // of its steering policy; outlives the attachment
+  Ticks slice = 0;               // how long a uthread may run while others of its kthread wait; 0: as long as it likes
 };
 
 // Its shared memory, as the IOKernel laid it out. Outlives the attachment.

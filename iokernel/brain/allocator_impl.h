@@ -1,10 +1,11 @@
-// allocator_impl.h - the allocator's state and the verbs on it, split by role over six files:
+// allocator_impl.h - the allocator's state and the verbs on it, split by role over seven files:
 //
 //   allocator.cc  making, admission, attach, detach, packets that come
 //   pass.cc       one pass: poll the kthreads that have a core, and decide
 //   asleep.cc     looking after those that have none: timers, kicks, work that was stolen
 //   grants.cc     who wants a core, which core, which kthread; the lists that steering sees
 //   cede.cc       taking a core back, and what follows when it is not given
+//   slice.cc      time slices of uthreads
 //   log.cc        what goes into the record of decisions
 //
 // A pass costs what runs and what is due, not what is attached: apps of which some kthread has a core are in
@@ -91,6 +92,9 @@ struct Allocator::Impl {
   void SetAwake(BrainApp& app, KthreadId k);
   void SetAsleep(BrainApp& app, KthreadId k);
 
+  // slice.cc
+  void WatchTurn(BrainApp& app, KthreadId k, const KthreadSignals& s, Ticks now);
+
   // log.cc
   void LogSnapshot(Ticks now);
   void LogAttach(const BrainApp& app, Ticks now);
@@ -164,6 +168,7 @@ struct Allocator::Impl {
   int32_t sample_credit = 0;
   Ticks last_now = 0;        // of the latest call
   uint32_t grants_left = 0;  // in this pass
+  uint32_t slices_left = 0;  // in this pass
   bool in_pass = false;
   AllocatorCounters counters;
   Recorder recorder;

@@ -38,6 +38,15 @@ class KthreadList {
   std::vector<KthreadId> ids_;
 };
 
+// What runs on a kthread of an app with time slices, as the last pass saw it.
+struct Turn {
+  uint32_t rq_head = 0;
+  uint32_t generation = 0;  // of the grant
+  uint32_t kick = 0;        // the app's kick word when it began
+  Ticks since = 0;          // when it began, or was last asked to end
+  bool others_wait = false;
+};
+
 // What the allocator alone knows of a kthread. The rest of it is in the KthreadView of the same index.
 struct alignas(64) BrainKthread {
   abi::GrantIssuer issuer;
@@ -49,6 +58,7 @@ struct alignas(64) BrainKthread {
   record::Cause work = record::Cause::kPacket;  // what it waits with
   OldestPacket oldest;
   BrainCounter grants;
+  Turn turn;
   WheelEntry timer;  // armed only while it is parked and does not wait
 };
 

@@ -28,11 +28,13 @@ struct AllocatorCounters {
   BrainCounter starts;  // grants that were acknowledged
   BrainCounter parks;
   BrainCounter cedes;
-  BrainCounter ceded;      // cedes that were answered by a park
-  BrainCounter signals;    // cede signals asked of the backend
-  BrainCounter evictions;  // kthreads pushed off their core
-  BrainCounter deferred;   // grants put off to the next pass by grants_per_pass
-  BrainCounter lies;       // impossible values in signal lines, ignored
+  BrainCounter ceded;            // cedes that were answered by a park
+  BrainCounter signals;          // cede signals asked of the backend
+  BrainCounter evictions;        // kthreads pushed off their core
+  BrainCounter slices;           // turns of uthreads that were asked to end
+  BrainCounter slices_deferred;  // put off to the next pass by slices_per_pass
+  BrainCounter deferred;         // grants put off to the next pass by grants_per_pass
+  BrainCounter lies;             // impossible values in signal lines, ignored
   BrainCounter start_ticks_total;
   BrainCounter start_ticks_max;                   // longest from a grant to its acknowledgement
   std::array<BrainCounter, 40> start_ticks_log2;  // of the same: entry n counts 2^n <= ticks < 2^(n + 1)
@@ -47,6 +49,7 @@ struct AppGrantCounters {
   BrainCounter cedes;
   BrainCounter evictions;
   BrainCounter lies;
+  BrainCounter slices;
   BrainCounter held;  // cores it has now, those it is about to give back not counted
 };
 

@@ -19,6 +19,7 @@ void Allocator::Impl::Pass(Ticks now) {
   if (recorder.Turn(now)) [[unlikely]]
     LogSnapshot(now);
   grants_left = options.grants_per_pass;
+  slices_left = options.slices_per_pass;
   if (order_stale) RebuildOrder();
   PollAwake(now);
   for (const Polled& p : started) HandleStart(*p.app, p.kthread, now);
@@ -91,6 +92,8 @@ void Allocator::Impl::PollAwake(Ticks now) {
     s.oldest_uthread = std::min(line.oldest_ready.load(std::memory_order_relaxed), now);
     s.busy = line.busy_ticks.load(std::memory_order_relaxed);
     s.kthread = p.kthread;
+    if (p.app->spec.slice != 0) [[unlikely]]
+      WatchTurn(*p.app, p.kthread, s, now);
     segments.back().end = ++count;
   }
 }

@@ -86,6 +86,7 @@ tl::expected<AppParams, Refusal> Admission::Admit(const AttachWish& wish, std::s
   params.steering = entry != nullptr && !entry->steering.empty() ? entry->steering
                     : !wish.steering.empty()                     ? wish.steering
                                                                  : config_.steering;
+  params.slice_us = entry != nullptr ? entry->slice_us : 0;
   const uint32_t most_flows = entry != nullptr ? entry->flows : AppConfig{}.flows;
   params.flows = wish.flows == 0 ? most_flows : std::min(wish.flows, most_flows);
 

@@ -21,6 +21,7 @@ struct AppConfig {  // [[app]]
   Priority priority = Priority::kLatencyCritical;
   std::string steering;  // empty: [policy] steering
   uint32_t flows = 700'000;
+  uint32_t slice_us = 0;  // time slice of its uthreads; 0: none
   bool operator==(const AppConfig&) const = default;
 };
 

@@ -52,6 +52,7 @@ class Checker {
     }
     for (const AppDraft& app : draft_.apps) CheckApp(app);
     CheckGuarantees();
+    CheckSlices();
     return std::move(config_);
   }
 
@@ -278,6 +279,7 @@ class Checker {
                   "0 to " + std::to_string(app.max) + ", its max");
     }
     CheckNumber(draft.flows, 1, kMaxFlows, " flows", &app.flows);
+    CheckNumber(draft.slice_us, 0, kMaxSliceUs, " microseconds, 0 for none", &app.slice_us);
     std::string priority = "latency-critical";
     CheckChoice(draft.priority, {"latency-critical", "best-effort"}, &priority);
     app.priority = priority == "best-effort" ? Priority::kBestEffort : Priority::kLatencyCritical;
@@ -350,6 +352,32 @@ class Checker {
           draft_.apps[i].guaranteed->place,
           std::to_string(app.guaranteed) + ", and all guarantees together " + terms + " = " + std::to_string(sum),
           "at most " + std::to_string(slots) + " together, one for each core slot");
+      return;
+    }
+  }
+
+  // Every slice costs the loop a system call for each core that an app may hold: all of them together at most a tenth
+  // of its time.
+  void CheckSlices() {
+    const size_t slots = config_.core_cpus.size();
+    uint64_t share = 0;  // in millionths of what there is
+    for (size_t i = 0; i < config_.apps.size(); ++i) {
+      const AppConfig& app = config_.apps[i];
+      if (app.slice_us == 0) continue;
+      const size_t cores = app.max == 0 ? slots : app.max;
+      const uint64_t per_us = kSliceFloorUs * cores * 1'000'000;  // share times slice
+      share += per_us / app.slice_us;
+      if (share <= 1'000'000) continue;
+      const uint64_t others = share - per_us / app.slice_us;
+      std::string allowed = "0, none";
+      if (others < 1'000'000) {
+        const uint64_t least = (per_us + 999'999 - others) / (1'000'000 - others);
+        if (least <= kMaxSliceUs) allowed += ", or at least " + std::to_string(least);
+      }
+      allowed += ": " + std::to_string(kSliceFloorUs) + " for each of the " + std::to_string(cores) +
+                 (cores == 1 ? " core" : " cores") + " it may hold" +
+                 (others > 0 ? ", beside the slices of the apps above" : "");
+      errors_.Add(draft_.apps[i].slice_us->place, std::to_string(app.slice_us), allowed);
       return;
     }
   }

@@ -31,7 +31,7 @@ using Maybe = std::optional<Written<T>>;
 struct AppDraft {
   Place place;  // of the [[app]] itself
   Maybe<std::string> name, address, priority, steering;
-  Maybe<int64_t> guaranteed, max, flows;
+  Maybe<int64_t> guaranteed, max, flows, slice_us;
 };
 
 struct ConfigDraft {

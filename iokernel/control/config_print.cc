@@ -53,6 +53,7 @@ void PrintApp(const AppConfig& app, Printer& out) {
   out.Text("priority", app.priority == Priority::kBestEffort ? "best-effort" : "latency-critical");
   if (!app.steering.empty()) out.Text("steering", app.steering);
   out.Number("flows", app.flows);
+  if (app.slice_us > 0) out.Number("slice_us", app.slice_us);
 }
 
 }  // namespace

@@ -203,6 +203,7 @@ class FileReader {
       app.priority = table.Text("priority");
       app.steering = table.Text("steering");
       app.flows = table.Number("flows");
+      app.slice_us = table.Number("slice_us", "a whole number of microseconds");
       table.RefuseOthers();
       draft_.apps.push_back(std::move(app));
     }

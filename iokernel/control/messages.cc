@@ -52,6 +52,7 @@ tl::expected<ClientMessage, Refusal> ParseAttach(std::span<const std::byte> byte
   wish.guaranteed = request.guaranteed;
   wish.priority = request.priority;
   wish.flows = request.flows;
+  wish.features = request.features;
   return wish;
 }
 

@@ -30,6 +30,7 @@ struct AttachWish {
   uint32_t guaranteed = 0;
   uint32_t priority = 0;
   uint32_t flows = 0;
+  uint64_t features = 0;  // abi::Feature bits that it offers
 };
 
 struct ThreadsWish {

@@ -49,6 +49,7 @@ Json DescribeApp(const Tenant& tenant) {
           {"priority", PriorityName(params.priority)},
           {"guaranteed", params.guaranteed},
           {"max", params.geometry.kthreads},
+          {"slice_us", params.slice_us},
           {"steering", params.steering}};
 }
 
@@ -60,7 +61,8 @@ void AddRuntimeCounters(const abi::RuntimeCounters& counters, Json& json) {
                      {"uthreads_run", get(counters.uthreads_run)},
                      {"uthreads_stolen", get(counters.uthreads_stolen)},
                      {"parks", get(counters.parks)},
-                     {"preemptions", get(counters.preemptions)}};
+                     {"preemptions", get(counters.preemptions)},
+                     {"slices", get(counters.slices)}};
   json["drops"] = {{"tx_full", get(counters.tx_full)},          {"checksum", get(counters.drop_checksum)},
                    {"malformed", get(counters.drop_malformed)}, {"fragment", get(counters.drop_fragment)},
                    {"no_socket", get(counters.drop_no_socket)}, {"queue_full", get(counters.drop_queue_full)},
@@ -165,11 +167,14 @@ Json DescribeGrants(const ReportSources& sources) {
           {"cede_max_us", rate.ToUs(get(allocator.cede_ticks_max))},
           {"signals", get(allocator.signals)},
           {"evictions", get(allocator.evictions)},
+          {"slices", get(allocator.slices)},
+          {"slices_deferred", get(allocator.slices_deferred)},
           {"deferred", get(allocator.deferred)},
           {"lies", get(allocator.lies)},
           {"wakes", backend.wakes.load(std::memory_order_relaxed)},
           {"moves", backend.moves.load(std::memory_order_relaxed)},
           {"interrupts", backend.interrupts.load(std::memory_order_relaxed)},
+          {"turns", backend.turns.load(std::memory_order_relaxed)},
           {"failures", backend.failures.load(std::memory_order_relaxed)},
           // From the grant to its acknowledgement, as the loop saw it; and to the return from the kernel, as the
           // kernel saw it (ksched only).

@@ -49,6 +49,12 @@ void Server::Impl::Attach(uint64_t serial, Session& session, const AttachWish& w
     return Refuse(serial, session, {AnswerCode::kNoMemory, "iokerneld cannot watch one process more"});
   }
   params->features = backend.features();
+  if (params->slice_us != 0 && (wish.features & abi::kFeatureSlices) == 0) {
+    LogWarning(params->name + ", pid " + std::to_string(session.peer().pid) + ", cannot be given its time slices of " +
+               std::to_string(params->slice_us) + " us: it has the C or C++ library, or a malloc, in its executable");
+    params->slice_us = 0;
+  }
+  if (params->slice_us != 0) params->features |= abi::kFeatureSlices;
   session.app = tenants.Add(std::move(*params), session.peer().pid, session.peer().command, serial);
   if (session.app == kNoApp) {
     return Refuse(serial, session,

@@ -32,6 +32,7 @@ struct AppParams {
   uint32_t flows = 700'000;
   uint64_t tsc_hz = 0;
   uint64_t features = 0;  // abi::Feature bits in force
+  uint32_t slice_us = 0;  // of its uthreads; 0: none
   bool shared_cpus = false;
   uint16_t cores = 1;  // core slots of the machine
   BufferOrder buffer_order = BufferOrder::kLifo;

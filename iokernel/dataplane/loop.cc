@@ -260,8 +260,12 @@ bool Loop::Post(const Command& command) {
   if (command.kind == CommandKind::kAttach) {
     // What the allocator needs is allocated here, on the control thread.
     AppState& app = command.app->state();
-    const AppSpec spec{app.params.id, static_cast<uint16_t>(app.params.geometry.kthreads), app.params.guaranteed,
-                       app.params.priority, &app.hints};
+    const AppSpec spec{app.params.id,
+                       static_cast<uint16_t>(app.params.geometry.kthreads),
+                       app.params.guaranteed,
+                       app.params.priority,
+                       &app.hints,
+                       impl_->allocator.options().rate.FromUs(app.params.slice_us)};
     if (app.prepared == nullptr) app.prepared = impl_->allocator.Prepare(spec, app.memory);
   }
   return impl_->commands.Push(command);

@@ -3,7 +3,7 @@
 // futex  (futex.h)   futex wake and sched_setaffinity; preempts by a signal. Works everywhere.
 // ksched (ksched.h)  a kernel module; wakes on exactly the granted core, preempts by interrupt.
 //
-// Wake, Interrupt and Evict are called from the dataplane loop. They are the one exception to "no system
+// Wake, Interrupt, EndTurn and Evict are called from the dataplane loop. They are the one exception to "no system
 // call in the loop"; a backend counts what it spends. Enrol and Release are called from the control thread.
 #pragma once
 
@@ -29,6 +29,7 @@ struct BackendCounters {
   std::atomic<uint64_t> wakes{0};
   std::atomic<uint64_t> moves{0};       // affinity changes
   std::atomic<uint64_t> interrupts{0};  // cede signals sent
+  std::atomic<uint64_t> turns{0};       // signals that end a uthread's turn
   std::atomic<uint64_t> evictions{0};
   std::atomic<uint64_t> failures{0};  // the kernel refused one of these
 };
@@ -45,6 +46,7 @@ class GrantBackend {
   // Dataplane loop.
   virtual void Wake(AppId app, KthreadId kthread, CoreId core) = 0;  // after GrantIssuer::Grant
   virtual void Interrupt(AppId app, KthreadId kthread) = 0;          // after GrantIssuer::Cede
+  virtual void EndTurn(AppId, KthreadId) {}                          // after GrantIssuer::EndTurn
   virtual void Evict(AppId app, KthreadId kthread) = 0;              // it does not answer: push it off the core
 
   // Feature bits (abi/version.h) that apps must know of to be granted cores this way.

@@ -146,7 +146,10 @@ void FutexBackend::Wake(AppId app, KthreadId kthread, CoreId core) {
   Count(counters_.wakes);
 }
 
-void FutexBackend::Interrupt(AppId app, KthreadId kthread) {
+void FutexBackend::Interrupt(AppId app, KthreadId kthread) { Signal(app, kthread, counters_.interrupts); }
+void FutexBackend::EndTurn(AppId app, KthreadId kthread) { Signal(app, kthread, counters_.turns); }
+
+void FutexBackend::Signal(AppId app, KthreadId kthread, std::atomic<uint64_t>& counter) {
   Thread* thread = Find(app, kthread);
   if (thread == nullptr) return;
   const Enrolled& enrolled = *apps_[app];
@@ -158,7 +161,7 @@ void FutexBackend::Interrupt(AppId app, KthreadId kthread) {
     result = static_cast<int>(syscall(SYS_tgkill, enrolled.pid, thread->enrolled.tid, abi::kCedeSignal));
   }
   if (result == 0) {
-    Count(counters_.interrupts);
+    Count(counter);
   } else {
     Refused(errno);
   }

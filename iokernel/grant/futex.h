@@ -4,6 +4,7 @@
 //              futex, keyed by the file. Before it sched_setaffinity, if the slot's CPU is not the thread's.
 //   Interrupt  kCedeSignal to the one thread: by a pidfd of the thread where the kernel has those (6.9),
 //              else by tgkill after the process's pidfd has shown that the process still lives.
+//   EndTurn    the same signal: what it means is in the kthread's grant line
 //   Evict      SCHED_IDLE, and affinity to CPUs that nobody manages, if there are any.
 //
 // What it cannot do: hold a thread on its core. An app that changes its own affinity, or starts more threads,
@@ -41,6 +42,7 @@ class FutexBackend final : public GrantBackend {
   void Release(AppId app) override;
   void Wake(AppId app, KthreadId kthread, CoreId core) override;
   void Interrupt(AppId app, KthreadId kthread) override;
+  void EndTurn(AppId app, KthreadId kthread) override;
   void Evict(AppId app, KthreadId kthread) override;
 
   // The CPU to which the kthread is bound now; -1: to no single one.
@@ -54,6 +56,7 @@ class FutexBackend final : public GrantBackend {
 
   Thread* Find(AppId app, KthreadId kthread) const;
   bool Alive(const Enrolled& enrolled, const Thread& thread) const;
+  void Signal(AppId app, KthreadId kthread, std::atomic<uint64_t>& counter);
   void Refused(int error);
 
   std::vector<uint16_t> core_cpus_;

@@ -68,6 +68,14 @@ void KschedBackend::Interrupt(AppId app, KthreadId kthread) {
   Count(counters_.interrupts);
 }
 
+void KschedBackend::EndTurn(AppId app, KthreadId kthread) {
+  Thread* thread = Find(app, kthread);
+  if (thread == nullptr) return futex_.EndTurn(app, kthread);
+  device_->Yield(thread->cpu);
+  Refused(device_->Kick(thread->cpu));
+  Count(counters_.turns);
+}
+
 void KschedBackend::Evict(AppId app, KthreadId kthread) {
   Thread* thread = Find(app, kthread);
   if (thread == nullptr) return futex_.Evict(app, kthread);

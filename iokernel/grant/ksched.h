@@ -3,6 +3,7 @@
 //
 //   Wake       writes the CPU's request line; a kick unless the CPU watches it. One system call at most, whatever moves
 //   Interrupt  a word in the same line and a kick: the module signals whoever holds the CPU by that grant
+//   EndTurn    the same with another word, and the same signal
 //   Evict      the module takes the CPU away; the thread goes on under Linux, as SCHED_IDLE
 //
 // An app whose threads have not all enrolled (no /dev/ksched in its container) is served by futex: its kthreads then
@@ -30,6 +31,7 @@ class KschedBackend final : public GrantBackend {
   void Release(AppId app) override;
   void Wake(AppId app, KthreadId kthread, CoreId core) override;
   void Interrupt(AppId app, KthreadId kthread) override;
+  void EndTurn(AppId app, KthreadId kthread) override;
   void Evict(AppId app, KthreadId kthread) override;
   [[nodiscard]] std::vector<uint64_t> KernelLatency() const override;
 

@@ -36,6 +36,7 @@ class PuppetKthread {
   [[nodiscard]] bool Granted() const { return grant.generation.load() != holder_.generation(); }
   [[nodiscard]] bool running() const { return running_; }
   [[nodiscard]] bool CedeRequested() const { return running_ && holder_.CedeRequested(); }
+  [[nodiscard]] bool TurnOver() const { return holder_.TurnOver(); }
   [[nodiscard]] CoreId core() const { return static_cast<CoreId>(holder_.core()); }
   [[nodiscard]] uint32_t cpu() const { return holder_.cpu(); }
 
@@ -113,9 +114,10 @@ struct RecordingBackend final : GrantBackend {
     wake_cores.push_back(core);
   }
   void Interrupt(AppId app, KthreadId k) override { interrupts.push_back({app, k}); }
+  void EndTurn(AppId app, KthreadId k) override { turns.push_back({app, k}); }
   void Evict(AppId app, KthreadId k) override { evicts.push_back({app, k}); }
 
-  std::vector<Thread> wakes, interrupts, evicts;
+  std::vector<Thread> wakes, interrupts, turns, evicts;
   std::vector<CoreId> wake_cores;
 };
 

@@ -52,6 +52,7 @@ max = 4
 priority = "latency-critical"
 steering = "rss"
 flows = 1000
+slice_us = 100
 [[app]]
 name = "batch"
 priority = "best-effort"
@@ -72,6 +73,8 @@ priority = "best-effort"
   EXPECT_EQ(config.apps[0].guaranteed, 2);
   EXPECT_EQ(config.apps[0].max, 4);
   EXPECT_EQ(config.apps[0].flows, 1000u);
+  EXPECT_EQ(config.apps[0].slice_us, 100u);
+  EXPECT_EQ(config.apps[1].slice_us, 0u);
   EXPECT_EQ(config.apps[1].priority, Priority::kBestEffort);
   EXPECT_EQ(config.apps[1].address, std::nullopt);
 }
@@ -93,7 +96,7 @@ const Mistake kMistakes[] = {
      R"(s.toml:1:2: app: got a table, allowed: [[app]], once for each app, did you mean [[app]]?)"},
     {"net = 3\n", R"(s.toml:1:1: net: got 3, allowed: a table, [net])"},
     {"[[app]]\nname = \"a\"\nadress = \"10.0.0.3\"\n",
-     R"(s.toml:3:1: [[app]]: got unknown key "adress", allowed: name, address, guaranteed, max, priority, steering, flows, did you mean address?)"},
+     R"(s.toml:3:1: [[app]]: got unknown key "adress", allowed: name, address, guaranteed, max, priority, steering, flows, slice_us, did you mean address?)"},
     // Types and units.
     {"[iokernel]\ninterval_us = \"5us\"\n",
      R"(s.toml:2:15: [iokernel] interval_us: got "5us", allowed: a whole number of microseconds, did you mean 5?)"},
@@ -189,6 +192,12 @@ const Mistake kMistakes[] = {
     {"[[app]]\nname = \"a\"\nguaranteed = 3\nmax = 2\n",
      R"(s.toml:3:14: [[app]] guaranteed: got 3, allowed: 0 to 2, its max)"},
     {"[[app]]\nname = \"a\"\nflows = 0\n", R"(s.toml:3:9: [[app]] flows: got 0, allowed: 1 to 16777216 flows)"},
+    {"[[app]]\nname = \"a\"\nmax = 2\nslice_us = 27\n",
+     R"(s.toml:4:12: [[app]] slice_us: got 27, allowed: 0, none, or at least 28: 14 for each of the 2 cores it may hold)"},
+    {"[[app]]\nname = \"a\"\nmax = 1\nslice_us = 28\n[[app]]\nname = \"b\"\nmax = 1\nslice_us = 27\n",
+     R"(s.toml:8:12: [[app]] slice_us: got 27, allowed: 0, none, or at least 28: 14 for each of the 1 core it may hold, beside the slices of the apps above)"},
+    {"[[app]]\nname = \"a\"\nmax = 1\nslice_us = 14\n[[app]]\nname = \"b\"\nslice_us = 1000\n",
+     R"(s.toml:7:12: [[app]] slice_us: got 1000, allowed: 0, none: 14 for each of the 5 cores it may hold, beside the slices of the apps above)"},
     {"[[app]]\nname = \"a\"\nguaranteed = 3\n[[app]]\nname = \"b\"\nguaranteed = 3\n",
      R"(s.toml:6:14: [[app]] guaranteed: got 3, and all guarantees together 3 + 3 = 6, allowed: at most 5 together, one for each core slot)"},
     {"[policy]\ncongestion = \"delay:10\"\n",
@@ -385,6 +394,7 @@ Config RandomConfig(std::mt19937& random) {
     if (below(2) > 0) toml += "priority = \"best-effort\"\n";
     if (below(2) > 0) toml += "steering = \"" + steering[below(static_cast<uint32_t>(steering.size()))] + "\"\n";
     if (below(2) > 0) toml += "flows = " + std::to_string(1 + below(1'000'000)) + "\n";
+    if (below(2) > 0) toml += "slice_us = " + std::to_string(50'000 + below(1000)) + "\n";
   }
   const Checked checked = CheckToml(toml);
   EXPECT_THAT(checked.errors, IsEmpty()) << toml;
