@@ -2,9 +2,9 @@
 //
 // A core is idle, or it is taken from another app. Its owner
 //   1. must hold more than its guarantee: no guarantee is ever broken;
-//   2. must be best-effort and the asker latency-critical, unless the asker is below its own guarantee: then any
-//      owner that satisfies 1 will do. So bursting apps of one priority never take cores from each other (that
-//      would only swap them), and a best-effort app that bursts takes from nobody.
+//   2. and either the asker is below its own guarantee; or the owner is best-effort and the asker is not; or the asker
+//      has no core at all and the owner, of no higher priority, keeps one. So bursting apps of one priority do not
+//      take cores from each other (that would only swap them), but no burst shuts another app out.
 // Best-effort owners come first, then the one furthest above its guarantee; of equals the lowest id.
 //
 // Never starved: while the guarantees add up to at most the cores, an app below its own finds an idle core, or an
@@ -31,15 +31,18 @@ inline void Prefer(CoreSet& among, const CoreSet& set) {
 inline AppId Victim(const MachineView& machine, AppId app) {
   const ShareView& asker = machine.apps[app];
   const bool entitled = asker.held + asker.pending < asker.guaranteed;
-  const bool may_burst = asker.priority == Priority::kLatencyCritical;
-  if (!entitled && !may_burst) return kNoApp;
+  const bool critical = asker.priority == Priority::kLatencyCritical;
+  const bool shut_out = asker.held + asker.pending == 0;
+  if (!entitled && !critical && !shut_out) return kNoApp;
   AppId victim = kNoApp;
   std::tuple<bool, int, int> best{};
   for (const AppId other : machine.attached) {
     const ShareView& share = machine.apps[other];
     const bool best_effort = share.priority == Priority::kBestEffort;
     if (other == app || share.held <= share.guaranteed) continue;
-    if (!entitled && !best_effort) continue;
+    const bool yields = best_effort && critical;
+    const bool shares = shut_out && share.held > 1 && (critical || best_effort);
+    if (!entitled && !yields && !shares) continue;
     if (machine.app_cores[other].newest == kNoCore) continue;  // all it has is changing hands
     const std::tuple<bool, int, int> rank{best_effort, share.held - share.guaranteed, -int{other}};
     if (victim == kNoApp || rank > best) {

@@ -97,6 +97,22 @@ TEST_F(GuaranteeTest, BurstingAppsOfOnePriorityDoNotSwapCores) {
   EXPECT_EQ(allocator->counters().cedes, 0u);
 }
 
+TEST_F(GuaranteeTest, ABurstGivesACoreToAnAppThatHasNone) {
+  Make(MachineOptions(2));
+  PuppetApp burst(0, 2), late(1, 2);
+  Attach(burst);
+  Spread(burst, 2);
+  Attach(late);
+  Send(late, 0);
+  Pass();
+  ASSERT_NE(burst[0].CedeRequested(), burst[1].CedeRequested());
+  burst[burst[0].CedeRequested() ? 0 : 1].Park();
+  Pass();
+  EXPECT_TRUE(late[0].Granted());
+  EXPECT_EQ(allocator->share(0).held, 1);
+  EXPECT_EQ(allocator->counters().cedes, 1u);
+}
+
 TEST_F(GuaranteeTest, WhoIsOwedACoreComesBeforeWhoAskedFirst) {
   Make(MachineOptions(1));
   PuppetApp holder(0, 1), burst(1, 1), owed(2, 1, 1);

@@ -127,21 +127,38 @@ TEST(Simple, OfTheVictimsCoresTheLatestGrant) {
 
 TEST(Simple, BurstsOfOnePriorityAreNotSwapped) {
   for (const Priority priority : {kLc, kBe}) {
-    World m(2, 2);
-    m.Attach(0, 0, 2, priority);
-    m.Attach(1, 0, 2, priority);
-    m.Give(0, 1);
-    m.Give(1, 1);
+    World m(4, 2);
+    m.Attach(0, 0, 4, priority);
+    m.Attach(1, 0, 4, priority);
+    m.Give(0, 0);
+    for (CoreId c = 1; c < 4; c++) m.Give(c, 1);
     ExpectChoice(m.Choose(0), kNoCore, false);
   }
 }
 
+// regression guard: an app that was busy on every core left the others without any until it ended
+TEST(Simple, ABurstShutsNobodyOut) {
+  for (const Priority priority : {kLc, kBe}) {
+    World m(3, 4);
+    m.Attach(0, 0, 3, priority);
+    m.Attach(1, 0, 3, priority);
+    m.Attach(2, 0, 3, priority);
+    for (CoreId c = 0; c < 3; c++) m.Give(c, 1);
+    ExpectChoice(m.Choose(0), 2, true);
+    m.Cede(2, 0);
+    ExpectChoice(m.Choose(0), kNoCore, false);  // one is on its way
+    ExpectChoice(m.Choose(2), 1, true);
+    m.Cede(1, 2);
+    m.Attach(3, 0, 3, priority);
+    ExpectChoice(m.Choose(3), kNoCore, false);  // the owner has one left
+  }
+}
+
 TEST(Simple, BestEffortNeverTakesFromLatencyCritical) {
-  World m(2, 2);
+  World m(3, 2);
   m.Attach(0, 0, 2, kBe);
-  m.Attach(1, 0, 2, kLc);
-  m.Give(0, 1);
-  m.Give(1, 1);
+  m.Attach(1, 0, 3, kLc);
+  for (CoreId c = 0; c < 3; c++) m.Give(c, 1);
   ExpectChoice(m.Choose(0), kNoCore, false);
 }
 
