@@ -18,8 +18,6 @@ describe_guest() {
     # Of a family whose idle loop has no bug to work around, and halts: qemu's MWAIT spins.
     cpu=max,family=25,model=1,stepping=1,-monitor
   fi
-  # The watchdogs wait longer, for the machine may stop a guest for half a minute: what hangs for good they still find.
-  kernel_arguments+=" watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
   # no_timer_check: on a busy machine the timer is late at the check that the kernel makes early, and it would give up.
   guest=(timeout --kill-after=2 "$time_s" qemu-system-x86_64
     -machine q35 -accel "$accel" -cpu "$cpu" -smp "$cpus" -m "$memory_mb"
