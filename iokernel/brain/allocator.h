@@ -131,8 +131,8 @@ class Allocator {
 
   // One pass: reads the signal lines, handles parks and acknowledgements, gives and takes cores.
   void Pass(Ticks now);
-  // Between passes, as often as one likes: hands on a core that a kthread was asked for and has given back, and wakes
-  // a sleeping app whose timer is due. Two comparisons when there is nothing of the kind.
+  // Between passes, as often as one likes: hands on a core that a kthread was asked for and has given back, wakes a
+  // sleeping app whose timer is due, and looks at the inboxes of a few that sleep.
   void Urgent(Ticks now);
 
   // Records every decision while it is on (record_format.h).

@@ -86,7 +86,7 @@ struct Allocator::Impl {
   void FallAsleep(BrainApp& app, Ticks now);
   void WakeUp(BrainApp& app);
   void Rouse(BrainApp& app, record::Cause why, Ticks now);
-  void CheckKicks(Ticks now);
+  void CheckKicks(size_t most, Ticks now);
   void RecheckWaiting(Ticks now);
   void ListWanting(BrainApp& app);
   void SetAwake(BrainApp& app, KthreadId k);
@@ -170,6 +170,7 @@ struct Allocator::Impl {
   uint32_t grants_left = 0;  // in this pass
   uint32_t slices_left = 0;  // in this pass
   bool in_pass = false;
+  bool news = false;  // an app has begun to want a core since the last decision
   AllocatorCounters counters;
   Recorder recorder;
 };

@@ -6,10 +6,6 @@
 namespace sluice {
 namespace {
 
-// Inboxes of sleeping apps that are looked at in one pass. They are seldom written, so a look is cheap, but each is on
-// a page of its own: with n apps asleep, a kick is seen within n / 16 intervals.
-constexpr size_t kKicksPerPass = 16;
-
 // Removes the entry at `place` by putting the last one there; `moved` hears who that was.
 template <class T, class Moved>
 void SwapErase(std::vector<T>& list, size_t place, Moved&& moved) {
@@ -58,6 +54,7 @@ void Allocator::Impl::UnmarkWaiting(BrainApp& app, KthreadId k) {
 }
 
 void Allocator::Impl::ListWanting(BrainApp& app) {
+  news = true;
   if (app.listed) return;
   app.listed = true;
   wanting.push_back(&app);
@@ -129,8 +126,8 @@ void Allocator::Impl::Rouse(BrainApp& app, record::Cause why, Ticks now) {
   Log(record::RecordType::kWork, app.spec.id, now, record::RecordWork{{}, record::kNobody, why, 0});
 }
 
-void Allocator::Impl::CheckKicks(Ticks now) {
-  const size_t looks = std::min(sleeping.size(), kKicksPerPass);
+void Allocator::Impl::CheckKicks(size_t most, Ticks now) {
+  const size_t looks = std::min(sleeping.size(), most);
   for (size_t i = 0; i < looks && !sleeping.empty(); i++) {
     if (kick_cursor >= sleeping.size()) kick_cursor = 0;
     const Sleeping& next = sleeping[kick_cursor];
@@ -140,7 +137,7 @@ void Allocator::Impl::CheckKicks(Ticks now) {
       Rouse(*next.app, record::Cause::kKick, now);  // the last in the list takes its place
     }
   }
-  // The lines of the next pass have until then to arrive.
+  // The lines of the next look have until then to arrive.
   for (size_t i = 0; i < looks && kick_cursor + i < sleeping.size(); i++) {
     __builtin_prefetch(sleeping[kick_cursor + i].kick);
   }

@@ -1,11 +1,18 @@
 // pass.cc - one pass of the allocator: read, then decide.
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "iokernel/brain/allocator_impl.h"
 
 namespace sluice {
 namespace {
+
+// Inboxes of sleeping apps that are looked at. They are seldom written, so a look is cheap, but each is on a page of
+// its own. With n apps asleep a kick is seen after n / kKicksPerLook turns of the loop, at the latest after
+// n / kKicksPerPass intervals.
+constexpr size_t kKicksPerLook = 4;
+constexpr size_t kKicksPerPass = 16;
 
 // Signal lines are written by other cores: each read is a miss, so several are kept under way.
 constexpr size_t kPrefetchAhead = 12;
@@ -25,7 +32,7 @@ void Allocator::Impl::Pass(Ticks now) {
   for (const Polled& p : started) HandleStart(*p.app, p.kthread, now);
   for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
   if (now >= wheel.earliest()) CheckTimers(now);
-  if (!sleeping.empty()) CheckKicks(now);
+  if (!sleeping.empty()) CheckKicks(kKicksPerPass, now);
   if (!wanting.empty()) RecheckWaiting(now);
   if (!ceding.empty()) Escalate(now);
   Judge(now);
@@ -33,8 +40,8 @@ void Allocator::Impl::Pass(Ticks now) {
   in_pass = false;
 }
 
-// What need not wait for the interval, because somebody is waiting already: a core that is being given back, and a
-// timer of an app that sleeps. Congestion is judged at intervals only.
+// What need not wait for the interval, because somebody is waiting already: a core that is being given back, a timer or
+// a kick of an app that sleeps. Congestion is judged at intervals only.
 void Allocator::Impl::Urgent(Ticks now) {
   in_pass = true;
   parked.clear();
@@ -43,8 +50,9 @@ void Allocator::Impl::Urgent(Ticks now) {
     if (kthread.issuer.Poll() == abi::GrantEvent::kParked) parked.push_back({kthread.signal, c.app, c.kthread});
   }
   for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
-  if (now >= wheel.earliest()) {
-    CheckTimers(now);
+  if (now >= wheel.earliest()) CheckTimers(now);
+  if (!sleeping.empty()) CheckKicks(kKicksPerLook, now);
+  if (std::exchange(news, false)) {
     for (size_t i = 0; i < wanting.size(); i++) {  // a grant may add to it
       BrainApp& app = *wanting[i];
       const ShareView& share = Share(app);
@@ -189,6 +197,7 @@ void Allocator::Impl::Judge(Ticks now) {
 }
 
 void Allocator::Impl::Decide(Ticks now) {
+  news = false;
   const uint64_t pass = counters.passes;
   const auto want = [&](BrainApp* app) {
     if (app->wanted_pass == pass) return;

@@ -3,7 +3,8 @@
 //   Pass/N/dirty   N running kthreads in 16 apps, every signal line written by another CPU before each pass
 //   Pass/N/clean   the same, nobody writes: what is left when no line has to travel
 //   BareRead/N     the limit: reading N dirtied lines, prefetched, and nothing else
-//   Sleeping/N     16 running kthreads beside N apps that sleep with a timer each: what is attached must not cost
+//   Sleeping/N     16 running kthreads beside N apps that sleep with a timer each: what is attached must not cost;
+//                  a pass, and the look of each turn of the loop between passes
 //   Recording/N    a pass with decisions recorded against one without, in turns; N kthreads, all of them with a queue.
 //                  share_of_loop: what recording adds, of a loop that makes a pass every 5 us
 //   OnSent         a packet for a sleeping app, to the wake; and one for an app that is awake
@@ -173,7 +174,7 @@ void BareRead(benchmark::State& state) {
 }
 BENCHMARK(BareRead)->Arg(16)->Arg(256)->Arg(1024)->UseRealTime();
 
-void Sleeping(benchmark::State& state) {
+void Sleeping(benchmark::State& state, bool between_passes) {
   BindTo(0);
   constexpr uint16_t kRunning = 16;
   NullBackend backend;
@@ -203,9 +204,10 @@ void Sleeping(benchmark::State& state) {
     allocator.Pass(now += 5000);
   }
   for (KthreadId k = 0; k < kRunning; k++) busy[k].Take(1);
-  for (auto _ : state) allocator.Pass(now += 5000);
+  for (auto _ : state) between_passes ? allocator.Urgent(now) : allocator.Pass(now += 5000);
 }
-BENCHMARK(Sleeping)->Arg(0)->Arg(16)->Arg(64)->Arg(255);
+BENCHMARK_CAPTURE(Sleeping, pass, false)->Arg(0)->Arg(16)->Arg(64)->Arg(255);
+BENCHMARK_CAPTURE(Sleeping, between_passes, true)->Arg(0)->Arg(1)->Arg(16)->Arg(64)->Arg(255);
 
 void Recording(benchmark::State& state) {
   BindTo(0);

@@ -1,4 +1,7 @@
 // Between passes: a core that comes back and a timer of a sleeping app do not wait for the interval.
+#include <memory>
+#include <vector>
+
 #include "tests/unit/brain/allocator_fixture.h"
 
 namespace sluice {
@@ -51,6 +54,29 @@ TEST_F(UrgentTest, CongestionIsJudgedAtIntervalsOnly) {
   backend.wakes.clear();
   for (Ticks later = 1; later < 100; later++) allocator->Urgent(now + later);
   EXPECT_THAT(backend.wakes, ElementsAre(Pair(1, 0))) << "a queue stands if an interval does not empty it";
+}
+
+// Among n that sleep, within n / 4 looks.
+TEST_F(UrgentTest, AKickOfASleepingAppIsSeenBetweenPasses) {
+  constexpr AppId kApps = 100;
+  Make(MachineOptions(kApps));
+  std::vector<std::unique_ptr<PuppetApp>> apps;
+  for (AppId id = 0; id < kApps; id++) {
+    apps.push_back(std::make_unique<PuppetApp>(id, 1));
+    Attach(*apps.back());
+  }
+  Pass();
+  for (AppId id = 0; id < kApps; id += 7) {
+    PuppetApp& kicked = *apps[id];
+    kicked.Kick();
+    size_t looks = 0;
+    while (!kicked[0].Granted() && looks < kApps) allocator->Urgent(now + ++looks);
+    EXPECT_LE(looks, kApps / 4) << id;
+    ASSERT_TRUE(kicked[0].Start());
+    kicked.EmptyInbox(0);
+    kicked[0].Park();
+    Pass();
+  }
 }
 
 }  // namespace
