@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "runtime/sched/scheduler_state.h"
+#include "runtime/sched/stack_overflow.h"
 
 namespace sluice::sched {
 namespace {
@@ -32,6 +33,7 @@ Kthread::Kthread(Scheduler& scheduler, uint32_t index)
 
 void Kthread::Main() {
   PreemptDisable();
+  const OverflowStack overflow_stack;
   arch::SetCurrentKthread(this);
   errno_location_ = &errno;
   exceptions_ = reinterpret_cast<ExceptionState*>(__cxxabiv1::__cxa_get_globals());

@@ -12,6 +12,7 @@
 #include "iokernel/abi/message.h"
 #include "runtime/sched/cede_signal.h"
 #include "runtime/sched/scheduler_state.h"
+#include "runtime/sched/stack_overflow.h"
 #include "sluice/thread.h"
 
 namespace sluice::sched {
@@ -58,6 +59,7 @@ tl::expected<void, std::string> Start(const SchedulerOptions& options) {
   scheduler->topology = Topology::Read();
   if (auto opened = scheduler->stacks.Open(options.stack_size, options.max_uthreads); !opened) return opened;
   InstallCedeHandler();
+  InstallOverflowHandler();
   scheduler->blocking.Open(*scheduler);
 
   const uint32_t count = options.region.kthreads();
@@ -162,10 +164,12 @@ void GiveStack(Uthread* uthread) {
 namespace sluice::detail {
 
 void OutOfUthreads() {
+  const sched::Scheduler* scheduler = sched::TheScheduler();
+  SLUICE_CHECK(scheduler != nullptr, "a uthread was asked for outside of Run");
   std::fprintf(stderr,
                "sluice: no stack for another uthread: %u are the most here. Raise vm.max_map_count or the memory "
                "limit, or use TryMake or TrySpawn\n",
-               sched::TheScheduler() == nullptr ? 0 : sched::TheScheduler()->stacks.max_stacks());
+               scheduler->stacks.max_stacks());
   std::abort();
 }
 

@@ -1,5 +1,7 @@
 // uthread_test.cc - making, yielding, joining, and what happens when there are very many.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <array>
 #include <atomic>
@@ -214,6 +216,9 @@ TEST(Stealing, IdleKthreadsTakeReadyUthreads) {
   EXPECT_GT(runtime.iokernel().Sum(&abi::RuntimeCounters::uthreads_stolen), 0u);
 }
 
+// A sanitizer keeps its own handler, and has its own words.
+constexpr const char* kSaysOverflow = test::kSanitized ? "" : "a uthread has run off its stack";
+
 TEST(UthreadDeathTest, StackOverflowHitsTheGuard) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   // Also from a stack that has had a neighbour below it.
@@ -234,7 +239,17 @@ TEST(UthreadDeathTest, StackOverflowHitsTheGuard) {
           Thread([] { Deeper::Go(1'000'000); }).Join();
         });
       },
-      "");
+      kSaysOverflow);
+}
+
+TEST(UthreadDeathTest, AnotherFaultIsNotTakenForAnOverflow) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_DEATH(
+      {
+        Runtime runtime({.kthreads = 1});
+        runtime.Run([] { Thread([] { raise(SIGSEGV); }).Join(); });
+      },
+      testing::Not(testing::HasSubstr("run off its stack")));
 }
 
 TEST(UthreadDeathTest, AnExceptionThatLeavesTheFunctionTerminates) {
@@ -245,6 +260,10 @@ TEST(UthreadDeathTest, AnExceptionThatLeavesTheFunctionTerminates) {
         runtime.Run([] { Thread([] { throw std::string("nobody catches this"); }).Join(); });
       },
       "terminate called|nobody");
+}
+
+TEST(UthreadDeathTest, AUthreadOutsideOfRunIsSaid) {
+  EXPECT_DEATH(Thread([] {}), "outside of Run");
 }
 
 TEST(UthreadDeathTest, BlockingOutsideOfAUthreadIsSaid) { EXPECT_DEATH(Yield(), "outside of a uthread"); }
