@@ -91,7 +91,7 @@ def plot(parsed, name, title, panels, note="simulated; modelled costs", paired=F
         axis.set_ylabel(y_label)
         if log_y:
             axis.set_yscale("log")
-        else:
+        elif all(y >= 0 for points in lines.values() for _, y in points):
             axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7)
