@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <type_traits>
-#include <utility>
 
 #include "iokernel/abi/control.h"
 #include "iokernel/abi/grant.h"
@@ -21,7 +20,7 @@ namespace {
   facts.Add("alignof " #type, alignof(type))
 #define FIELD(type, field)                                  \
   facts.Add(#type "." #field " at", offsetof(type, field)); \
-  facts.Add(#type "." #field " bytes", sizeof(std::declval<type&>().field))
+  facts.Add(#type "." #field " bytes", sizeof(type::field))
 #define VALUE(value) facts.Add(#value, static_cast<uint64_t>(value))
 
 // The switches name every value, so one that is added to the enum and not here does not compile.
