@@ -147,8 +147,9 @@ uint16_t Homes::SmallestAt(KthreadId kthread) {
   uint16_t smallest = kAnyHome;
   for (uint16_t home = 0; home < homes_.size(); home++) {
     const bool there = routes_[home].epoch == epoch_ && routes_[home].kthread == kthread;
-    // A home whose kthread is active gets its route from its first packet, and then it leads there, too.
-    const bool own = !Away(home) && homes_[home].kthread == kthread && flows_[home] == 0;
+    // A home whose kthread is active: its next packet renews its route, and then it leads there, unless it must stay.
+    const bool free_to_go = flows_[home] == 0 || routes_[home].kthread == kthread;
+    const bool own = !Away(home) && homes_[home].kthread == kthread && free_to_go;
     const bool free = Away(home) && flows_[home] == 0;
     if (!there && !own && !free) continue;
     if (smallest == kAnyHome || flows_[home] < flows_[smallest]) smallest = home;

@@ -68,6 +68,30 @@ TEST_F(FlowAffinityHybridTest, HomesThatAreAwayGetFlowsToo) {
   }
 }
 
+// regression guard: after a change of the active kthreads a home that had flows took no other until one of its own sent
+// a packet; with changes more frequent than that, hardly any flow got a home.
+TEST_F(FlowAffinityHybridTest, NewFlowsGetHomesWhileKthreadsComeAndGo) {
+  constexpr uint32_t kRounds = 200, kNew = 16;
+  FlowAffinityHybrid policy({.max_kthreads = 4, .cores = 4, .flows = kRounds * kNew});
+  FakeApp app(4, 4);
+  RunAll(policy, app, {0, 1, 2, 3});
+  for (uint32_t round = 0; round < kRounds; round++) {
+    if (round % 2 == 0) {
+      app.Park(3);
+    } else {
+      app.Run(3, 3);
+    }
+    policy.OnActiveChange(app.view());
+    app.ConsumeAll();
+    const auto hash = Flows(kNew, round * kNew);
+    const auto to = Steer(policy, app, hash);
+    policy.Idle(1000, 0);
+    EXPECT_EQ(Steer(policy, app, hash), to) << "getting a home moves nobody";
+  }
+  // But for the flows of kthread 3: its home serves another until its silent flows send again.
+  EXPECT_GE(policy.flows(), kRounds * kNew * 8 / 10);
+}
+
 // Once warm it is flow-affinity: 4 -> 5 -> 4 moves no flow whose home stays, and of the others only the fifth's.
 TEST_F(FlowAffinityHybridTest, OnceWarmNoFlowMovesWhoseHomeStays) {
   FlowAffinityHybrid policy({.max_kthreads = 5, .cores = 5, .flows = 4000});
