@@ -179,12 +179,20 @@ Finding CheckMapCount() {
           "sysctl -w vm.max_map_count=1048576"};
 }
 
+// Where Linux shares a CPU out by session, SCHED_IDLE counts only among the threads of one: iokerneld's and an app's
+// are seldom that.
+Finding CheckAutogroup() {
+  if (Number("/proc/sys/kernel/sched_autogroup_enabled") == 0) return {"autogroup", Verdict::kPass, "off", ""};
+  return {"autogroup", Verdict::kWarn, "on; best-effort apps and the idle burner take a whole share of a CPU in use",
+          "sysctl -w kernel.sched_autogroup_enabled=0"};
+}
+
 }  // namespace
 
 std::vector<Finding> Examine(const std::string& port) {
-  std::vector<Finding> findings = {CheckCpuFlags(), CheckTsc(),   CheckCpus(),    CheckHugepages(),
-                                   CheckShmemThp(), CheckRoot(),  CheckMemlock(), CheckNofile(),
-                                   CheckMapCount(), CheckAfXdp(), CheckTun(),     CheckKsched()};
+  std::vector<Finding> findings = {CheckCpuFlags(), CheckTsc(),     CheckCpus(),   CheckHugepages(), CheckShmemThp(),
+                                   CheckRoot(),     CheckMemlock(), CheckNofile(), CheckMapCount(),  CheckAutogroup(),
+                                   CheckAfXdp(),    CheckTun(),     CheckKsched()};
   ExamineInterfaces(port, findings);
   return findings;
 }
