@@ -56,7 +56,7 @@ def record(rig, daemon):
     times = [line["t_us"] for line in lines[1:]]
     check(times == sorted(times), "time goes back in the record")
     for line in lines:
-        of_none = line["what"] in RECORDS_WITHOUT_KTHREAD or line.get("cause") == "kick"
+        of_none = line["what"] in RECORDS_WITHOUT_KTHREAD or (line["what"] == "work" and line["cause"] in ("kick", "packet"))
         check(of_none or "kthread" in line, f"a record of no kthread: {line}")
     print(f"{len(lines)} records, {status['bytes']} bytes, {len(grants)} grants")
 

@@ -65,7 +65,8 @@ class Shadow {
     if (r.cause != Cause::kSnapshot) {
       result_.grants++;
       // A kthread whose packets, timers or uthreads wait comes before any pick.
-      if (r.cause == Cause::kCongestion && app.waiting.empty()) ComparePick(app, r);
+      const bool picked = r.cause != Cause::kTimer && r.cause != Cause::kUthread;
+      if (picked && app.waiting.empty()) ComparePick(app, r);
     }
     app.waiting.erase(r.kthread);
     app.pick->OnRun(r.kthread, r.core);
