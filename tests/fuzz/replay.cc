@@ -137,6 +137,7 @@ int main(int argc, char** argv) {
   // The directory's order is the file system's; a seed must mean the same everywhere.
   std::sort(files.begin(), files.end());
   std::vector<Input> corpus;
+  corpus.reserve(files.size());
   for (const auto& file : files) corpus.push_back(ReadFile(file));
   if (corpus.empty()) {
     std::fprintf(stderr, "%s: no files there\n", argv[1]);

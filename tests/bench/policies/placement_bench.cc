@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "iokernel/abi/check.h"
 #include "policies/machine.h"
 #include "policies/registry.h"
 
@@ -35,6 +36,7 @@ void Idle(benchmark::State& state, const char* name) {
 
 void Taken(benchmark::State& state, const char* name) {
   const auto cores = static_cast<uint16_t>(state.range(0));
+  SLUICE_CHECK(cores > 1, "nobody to take a core from");
   Machine machine(Cores(cores), 0);
   CoreSet wanted;
   machine.Attach(0, {.max = cores, .wanted = &wanted});
