@@ -12,6 +12,7 @@ namespace {
 TEST(Arrival, UniformGapsDoNotDrift) {
   ArrivalSchedule schedule(ArrivalKind::kUniform, 3, 1);
   std::vector<uint64_t> times;
+  times.reserve(3001);
   for (int i = 0; i < 3001; ++i) times.push_back(schedule.NextNs());
   EXPECT_EQ(times[0], 0u);
   EXPECT_EQ(times[3000], 1'000'000'000'000u);
