@@ -44,13 +44,14 @@ class RecordTest : public test::AllocatorTest {
       auto next = reader->Next();
       EXPECT_TRUE(next.has_value()) << next.error();
       if (!next || !*next) break;
-      records.push_back(std::move(**next));
+      records.push_back(**next);
     }
     EXPECT_TRUE(reader->complete());
     return records;
   }
   static std::vector<std::string> Names(const std::vector<record::Record>& records) {
     std::vector<std::string> names;
+    names.reserve(records.size());
     for (const auto& r : records) names.emplace_back(record::Name(record::Head(r).type));
     return names;
   }
@@ -151,9 +152,10 @@ TEST_F(RecordTest, RecordedSignalsGiveTheRecordedVerdicts) {
   for (const auto& r : Records()) {
     const auto* poll = std::get_if<record::Poll>(&r);
     if (poll == nullptr) continue;
-    std::vector<KthreadSignals> signals;
+    std::vector<KthreadSignals> signals, before;
+    signals.reserve(poll->samples.size());
+    before.reserve(poll->samples.size());
     for (const auto& sample : poll->samples) signals.push_back(record::Signals(sample, poll->fixed.head.time));
-    std::vector<KthreadSignals> before;
     for (const KthreadSignals& s : signals) before.push_back(record::QuietBefore(s));
     if (poll->fixed.polls > 1) (void)policy->Poll(0, before, 0);
     EXPECT_EQ(static_cast<uint16_t>(policy->Poll(0, signals, poll->fixed.head.time)), poll->fixed.verdict);

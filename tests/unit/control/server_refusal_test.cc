@@ -8,7 +8,6 @@ namespace {
 using abi::AnswerCode;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::StartsWith;
 
 TEST_F(ServerTest, TakenNamesAndAddressesAreToldWithTheirHolder) {
   Start();
