@@ -1,23 +1,15 @@
 #include "runtime/sched/stack_overflow.h"
 
 #include <signal.h>
-#include <sys/auxv.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cstring>
 
 #include "iokernel/abi/check.h"
 #include "runtime/sched/scheduler_state.h"
-
-#ifndef AT_MINSIGSTKSZ
-#define AT_MINSIGSTKSZ 51
-#endif
+#include "runtime/sched/stack_pool.h"
 
 namespace sluice::sched {
 namespace {
 
-constexpr size_t kGuard = 4096;         // below each uthread's stack
 constexpr size_t kHandlerFrame = 8192;  // what the handler itself may need
 
 void OnSegv(int signal, siginfo_t* info, void*) {
@@ -28,7 +20,8 @@ void OnSegv(int signal, siginfo_t* info, void*) {
   if (kthread != nullptr && kthread->running() != nullptr) {
     const auto* at = static_cast<const std::byte*>(info->si_addr);
     const std::byte* bottom = kthread->running()->stack_bottom;
-    if (at >= bottom - kGuard && at < bottom) (void)!write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1);
+    if (at >= bottom - StackPool::kGuardBytes && at < bottom)
+      (void)!write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1);
   }
   // The access is made again and ends the process, with a core where the fault was.
   struct sigaction action {};
@@ -50,7 +43,7 @@ void InstallOverflowHandler() {
 OverflowStack::OverflowStack() {
   stack_t stack{};
   if (sigaltstack(nullptr, &stack) != 0 || (stack.ss_flags & SS_DISABLE) == 0) return;
-  stack.ss_size = std::max<size_t>(getauxval(AT_MINSIGSTKSZ), MINSIGSTKSZ) + kHandlerFrame;
+  stack.ss_size = SignalFrameBytes() + kHandlerFrame;
   memory_ = std::make_unique<std::byte[]>(stack.ss_size);
   stack.ss_sp = memory_.get();
   stack.ss_flags = 0;

@@ -39,13 +39,14 @@ size_t RoundUp(size_t bytes) { return (bytes + kPage - 1) & ~(kPage - 1); }
 
 }  // namespace
 
+size_t SignalFrameBytes() { return std::max<size_t>(getauxval(AT_MINSIGSTKSZ), 2048); }
+
 tl::expected<void, std::string> StackPool::Open(size_t stack_size, uint32_t max_stacks) {
   if (stack_size < kSmallestStack) {
     return tl::unexpected("a stack of " + std::to_string(stack_size) + " bytes is too small; at least " +
                           std::to_string(kSmallestStack));
   }
-  const size_t signal_frame = std::max<size_t>(getauxval(AT_MINSIGSTKSZ), 2048);
-  stride_ = kPage + RoundUp(stack_size * kSanitizerFactor + signal_frame + sizeof(Uthread)) + kPage;
+  stride_ = kGuardBytes + RoundUp(stack_size * kSanitizerFactor + SignalFrameBytes() + sizeof(Uthread)) + kPage;
 
   void* probe = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (probe == MAP_FAILED) return tl::unexpected(std::string("no memory for stacks"));
@@ -104,7 +105,7 @@ Uthread* StackPool::Carve() {
   std::byte* guard = slab.memory + stride_ * slab.carved;
   if (!InstallGuard(guard)) return nullptr;
   Uthread* uthread = new (UthreadAt(slab, slab.carved)) Uthread;
-  uthread->stack_bottom = guard + kPage;
+  uthread->stack_bottom = guard + kGuardBytes;
   ++slab.carved;
   ++carved_;
   return uthread;
@@ -121,7 +122,8 @@ bool StackPool::AddSlab() {
 }
 
 bool StackPool::InstallGuard(std::byte* page) const {
-  return guard_install_ ? madvise(page, kPage, kMadvGuardInstall) == 0 : mprotect(page, kPage, PROT_NONE) == 0;
+  return guard_install_ ? madvise(page, kGuardBytes, kMadvGuardInstall) == 0
+                        : mprotect(page, kGuardBytes, PROT_NONE) == 0;
 }
 
 // At the top of stack `index`, shifted.

@@ -18,9 +18,13 @@
 
 namespace sluice::sched {
 
+// What the kernel may put on a stack to deliver a signal.
+[[nodiscard]] size_t SignalFrameBytes();
+
 class StackPool {
  public:
-  static constexpr uint32_t kBatch = 32;  // stacks that change hands together
+  static constexpr uint32_t kBatch = 32;       // stacks that change hands together
+  static constexpr size_t kGuardBytes = 4096;  // below each stack
 
   // `max_stacks` 0: as many as the kernel's limits allow. Error: a sentence with the way out.
   tl::expected<void, std::string> Open(size_t stack_size, uint32_t max_stacks);
