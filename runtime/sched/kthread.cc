@@ -71,6 +71,12 @@ void Kthread::Resume(Uthread* next) {
   Switch(loop_, next, {});
 }
 
+// Aftermath, on the loop's stack: what has come meanwhile goes first, unless the core is wanted back at once.
+void Kthread::EndTurn(Kthread& kthread, void* uthread) {
+  if (!kthread.CedeRequested()) kthread.Poll();
+  kthread.PushReady(static_cast<Uthread*>(uthread));
+}
+
 // Looks at the clock, and at everything that can make uthreads runnable here. True if there was anything.
 bool Kthread::Poll() {
   Account(abi::ReadTsc());

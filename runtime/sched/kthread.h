@@ -56,12 +56,12 @@ class alignas(64) Kthread {
   void Switch(Execution& from, Uthread* next, arch::Aftermath aftermath, bool last = false);
   // The first thing on a stack that was switched to.
   static void Arrive(Execution& self, arch::Aftermath aftermath);
+  // Aftermath of a switch to the loop by a uthread that stays runnable.
+  static void EndTurn(Kthread& kthread, void* uthread);
 
   // -- time slices (slice.cc) --
   [[nodiscard]] bool SliceOver() const;
   void CountSlice();
-  // Aftermath of one whose slice was over at a safe point.
-  static void EndTurn(Kthread& kthread, void* uthread);
 
   [[nodiscard]] StackCache& stacks() { return stacks_; }
   [[nodiscard]] TimerHeap& timers() { return timers_; }

@@ -88,12 +88,6 @@ void Kthread::SetAside(Kthread& kthread, void* uthread) {
   kthread.PublishSetAside(1);
 }
 
-// The same at a safe point: the uthread is like any other that has yielded.
-void Kthread::EndTurn(Kthread& kthread, void* uthread) {
-  kthread.Poll();
-  kthread.PushReady(static_cast<Uthread*>(uthread));
-}
-
 // Some were set aside: the one of all that has been runnable longest. Never null, whatever thieves take.
 Uthread* Kthread::PopOldest() {
   if (run_queue_.OldestSince() <= set_aside_.since()) {

@@ -8,7 +8,7 @@
 namespace sluice::sched {
 namespace {
 
-// Aftermath of those who stay runnable.
+// Aftermath of a switch among uthreads by one that stays runnable.
 void PushBack(Kthread& kthread, void* uthread) { kthread.PushReady(static_cast<Uthread*>(uthread)); }
 
 }  // namespace
@@ -46,10 +46,9 @@ void GiveWay() {
   arch::SetPreemptWord(arch::kNoCedePending | 1);
   Kthread* kthread = arch::CurrentKthread();
   if (kthread != nullptr && kthread->running() != nullptr) {
-    if (kthread->CedeRequested()) {
-      kthread->Switch(*kthread->running(), nullptr, {PushBack, kthread->running()});
-    } else if (kthread->SliceOver()) {
-      kthread->CountSlice();
+    const bool slice_over = !kthread->CedeRequested() && kthread->SliceOver();
+    if (slice_over) kthread->CountSlice();
+    if (slice_over || kthread->CedeRequested()) {
       kthread->Switch(*kthread->running(), nullptr, {Kthread::EndTurn, kthread->running()});
     }
   }
@@ -65,7 +64,7 @@ void Yield() {
   sched::Uthread& self = sched::Self();
   sched::Kthread& kthread = sched::Current();
   if (!kthread.MaySwitchDirectly()) {
-    kthread.Switch(self, nullptr, {sched::PushBack, &self});
+    kthread.Switch(self, nullptr, {sched::Kthread::EndTurn, &self});
   } else if (sched::Uthread* next = kthread.PopReady(); next != nullptr) {
     kthread.Switch(self, next, {sched::PushBack, &self});
   }

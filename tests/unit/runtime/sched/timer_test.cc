@@ -173,6 +173,31 @@ TEST(Sleep, WakesAParkedKthread) {
   EXPECT_GT(runtime.iokernel().Sum(&abi::RuntimeCounters::parks), 0u);
 }
 
+// Regression: one that yielded was queued before the timers were looked at, so who slept waited for its turn, too.
+TEST(Sleep, WhoIsDueRunsBeforeWhoYields) {
+  Runtime runtime({.kthreads = 1});
+  runtime.Run([] {
+    const auto compute_until = [](Clock::time_point then) {
+      while (Now() < then) {
+      }
+    };
+    const auto due = Now() + 2ms;
+    bool woken = false;
+    Thread sleeper([&] {
+      SleepUntil(due);
+      woken = true;
+    });
+    // After some turns as long as these every yield goes through the loop.
+    for (int i = 0; i < 15; ++i) {
+      compute_until(Now() + 100us);
+      Yield();
+    }
+    compute_until(due);
+    Yield();
+    EXPECT_TRUE(woken);
+  });
+}
+
 // Regression: the only core was with a uthread that yielded for ever, so the timers of a kthread without a core
 // never fired, and what waited in its run queue never ran.
 TEST(Stealing, ABusyKthreadLooksAfterTheParkedOnes) {
