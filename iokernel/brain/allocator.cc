@@ -150,6 +150,7 @@ BrainAppPtr Allocator::Impl::Detach(AppId id) {
   order_stale = true;
   policies.congestion->Detach(id);
   guaranteed_sum.store(guaranteed_sum.load(std::memory_order_relaxed) - app.spec.guaranteed, std::memory_order_relaxed);
+  backend.Flush();
   return std::move(apps[id]);
 }
 
@@ -158,6 +159,7 @@ void Allocator::Impl::OnArrival(BrainApp& app, Ticks now) {
   if (in_pass || app.refused_pass == counters.passes || !app.waiting.empty()) return;
   Rouse(app, record::Cause::kPacket, now);
   TryAddCore(app, now);
+  backend.Flush();
 }
 
 void Allocator::Impl::OnSent(BrainApp& app, KthreadId k, uint32_t count, Ticks now) {
@@ -170,7 +172,9 @@ void Allocator::Impl::OnSent(BrainApp& app, KthreadId k, uint32_t count, Ticks n
   // At once, if nobody of it is awake; a pass decides for itself, and a refusal holds until the next one.
   if (in_pass || app.refused_pass == counters.passes) return;
   const ShareView& share = Share(app);
-  if (share.held == 0 && share.pending == 0) TryAddCore(app, now);
+  if (share.held != 0 || share.pending != 0) return;
+  TryAddCore(app, now);
+  backend.Flush();
 }
 
 }  // namespace sluice

@@ -38,6 +38,7 @@ void Allocator::Impl::Pass(Ticks now) {
   Judge(now);
   Decide(now);
   in_pass = false;
+  backend.Flush();
 }
 
 // What need not wait for the interval, because somebody is waiting already: a core that is being given back, a timer or
@@ -60,6 +61,7 @@ void Allocator::Impl::Urgent(Ticks now) {
     }
   }
   in_pass = false;
+  backend.Flush();
 }
 
 void Allocator::Impl::RebuildOrder() {

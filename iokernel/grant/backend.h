@@ -3,7 +3,7 @@
 // futex  (futex.h)   futex wake and sched_setaffinity; preempts by a signal. Works everywhere.
 // ksched (ksched.h)  a kernel module; wakes on exactly the granted core, preempts by interrupt.
 //
-// Wake, Interrupt, EndTurn and Evict are called from the dataplane loop. They are the one exception to "no system
+// Wake, Interrupt, EndTurn, Evict and Flush are called from the dataplane loop. They are the one exception to "no system
 // call in the loop"; a backend counts what it spends. Enrol and Release are called from the control thread.
 #pragma once
 
@@ -48,6 +48,7 @@ class GrantBackend {
   virtual void Interrupt(AppId app, KthreadId kthread) = 0;          // after GrantIssuer::Cede
   virtual void EndTurn(AppId, KthreadId) {}                          // after GrantIssuer::EndTurn
   virtual void Evict(AppId app, KthreadId kthread) = 0;              // it does not answer: push it off the core
+  virtual void Flush() {}  // the batch is complete: whatever of it was put off is carried out now
 
   // Feature bits (abi/version.h) that apps must know of to be granted cores this way.
   [[nodiscard]] virtual uint64_t features() const { return 0; }

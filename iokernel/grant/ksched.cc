@@ -16,7 +16,9 @@ void Count(std::atomic<uint64_t>& counter) {
 }  // namespace
 
 KschedBackend::KschedBackend(std::unique_ptr<KschedDevice> device, const FutexOptions& options)
-    : device_(std::move(device)), futex_(options), core_cpus_(options.core_cpus) {}
+    : device_(std::move(device)), futex_(options), core_cpus_(options.core_cpus) {
+  to_kick_.reserve(4 * core_cpus_.size());  // more than a pass can ask of them
+}
 
 uint64_t KschedBackend::features() const { return abi::kFeatureKsched; }
 
@@ -56,7 +58,7 @@ void KschedBackend::Wake(AppId app, KthreadId kthread, CoreId core) {
   if (thread == nullptr) return futex_.Wake(app, kthread, core);
   thread->cpu = core_cpus_[core];
   thread->generation = device_->Grant(thread->cpu, thread->handle, abi::ReadTsc());
-  if (!device_->Watching(thread->cpu)) Refused(device_->Kick(thread->cpu));
+  if (!device_->Watching(thread->cpu)) to_kick_.push_back(thread->cpu);
   Count(counters_.wakes);
 }
 
@@ -64,7 +66,7 @@ void KschedBackend::Interrupt(AppId app, KthreadId kthread) {
   Thread* thread = Find(app, kthread);
   if (thread == nullptr) return futex_.Interrupt(app, kthread);
   device_->Cede(thread->cpu, thread->generation);
-  Refused(device_->Kick(thread->cpu));
+  to_kick_.push_back(thread->cpu);
   Count(counters_.interrupts);
 }
 
@@ -72,7 +74,7 @@ void KschedBackend::EndTurn(AppId app, KthreadId kthread) {
   Thread* thread = Find(app, kthread);
   if (thread == nullptr) return futex_.EndTurn(app, kthread);
   device_->Yield(thread->cpu);
-  Refused(device_->Kick(thread->cpu));
+  to_kick_.push_back(thread->cpu);
   Count(counters_.turns);
 }
 
@@ -84,6 +86,12 @@ void KschedBackend::Evict(AppId app, KthreadId kthread) {
   if (error != 0) return;
   Refused(ApplyPriority(thread->tid, Priority::kBestEffort));
   Count(counters_.evictions);
+}
+
+void KschedBackend::Flush() {
+  if (to_kick_.empty()) return;
+  Refused(to_kick_.size() == 1 ? device_->Kick(to_kick_.front()) : device_->KickAll(to_kick_));
+  to_kick_.clear();
 }
 
 std::vector<uint64_t> KschedBackend::KernelLatency() const {

@@ -1,9 +1,10 @@
 // ksched.h - grants by the kernel module: see ksched/ksched_uapi.h for the contract, ksched/README.md for what happens
 // in every odd case.
 //
-//   Wake       writes the CPU's request line; a kick unless the CPU watches it. One system call at most, whatever moves
+//   Wake       writes the CPU's request line; a kick unless the CPU watches it
 //   Interrupt  a word in the same line and a kick: the module signals whoever holds the CPU by that grant
 //   EndTurn    the same with another word, and the same signal
+//   Flush      all kicks since the last one, in one system call
 //   Evict      the module takes the CPU away; the thread goes on under Linux, as SCHED_IDLE
 //
 // An app whose threads have not all enrolled (no /dev/ksched in its container) is served by futex: its kthreads then
@@ -33,6 +34,7 @@ class KschedBackend final : public GrantBackend {
   void Interrupt(AppId app, KthreadId kthread) override;
   void EndTurn(AppId app, KthreadId kthread) override;
   void Evict(AppId app, KthreadId kthread) override;
+  void Flush() override;
   [[nodiscard]] std::vector<uint64_t> KernelLatency() const override;
 
  private:
@@ -49,6 +51,7 @@ class KschedBackend final : public GrantBackend {
   std::unique_ptr<KschedDevice> device_;
   FutexBackend futex_;
   std::vector<uint16_t> core_cpus_;
+  std::vector<uint32_t> to_kick_;  // CPUs, since the last Flush; some more than once
   std::array<std::vector<Thread>, kMaxApps> apps_;
 };
 

@@ -93,6 +93,7 @@ std::string World::Run(const std::vector<bool>& pieces) {
       if (index >= pieces.size() || !pieces[index]) continue;
       random_ = sim::Random(seed_, index + 1);
       piece == 0 ? MachinePiece() : AppPiece(static_cast<AppId>(piece - 1));
+      CheckFlushed();
     }
     for (App& app : apps_) {
       for (KthreadId k = 0; k < app.kthreads.size(); k++) app.kthreads[k].was_running = (*app.puppet)[k].running();
@@ -100,7 +101,9 @@ std::string World::Run(const std::vector<bool>& pieces) {
     random_ = sim::Random(seed_, ~uint64_t{step_});
     deferred_ = allocator_->counters().deferred;
     if (Chance(30)) allocator_->Urgent(now_);
+    CheckFlushed();
     allocator_->Pass(now_);
+    CheckFlushed();
     deferred_ = allocator_->counters().deferred - deferred_;
     Check();
     if (recording_) DrainRecord();
@@ -295,9 +298,11 @@ void World::Note(const std::string& what) {
 }
 
 void World::Wake(AppId id, KthreadId k, CoreId core) {
+  put_off_++;
   Note("-> app " + std::to_string(id) + " kthread " + std::to_string(k) + " gets core " + std::to_string(core));
 }
 void World::Interrupt(AppId id, KthreadId k) {
+  put_off_++;
   Note("-> app " + std::to_string(id) + " kthread " + std::to_string(k) + " is signalled");
   if (apps_[id].puppet != nullptr) apps_[id].kthreads[k].signalled = Chance(80);
 }

@@ -102,6 +102,7 @@ class World final : public GrantBackend, public AllocatorHost {
 
   // world_checks.cc
   void Fail(const std::string& what);
+  void CheckFlushed();
   void Check();
   void CheckCores();
   void CheckViews(App& app, AppId id);
@@ -125,6 +126,7 @@ class World final : public GrantBackend, public AllocatorHost {
   void Wake(AppId app, KthreadId k, CoreId core) override;
   void Interrupt(AppId app, KthreadId k) override;
   void Evict(AppId app, KthreadId k) override;
+  void Flush() override { put_off_ = 0; }
   // AllocatorHost
   void OnParked(AppId app, KthreadId k) override;
   void OnActiveChange(AppId app) override;
@@ -141,6 +143,7 @@ class World final : public GrantBackend, public AllocatorHost {
   Ticks now_ = 1'000'000'000;
   uint32_t step_ = 0;
   uint64_t deferred_ = 0;
+  uint32_t put_off_ = 0;  // wake-ups and signals that a backend need not have carried out yet
   bool recording_ = false;
   std::vector<std::byte> record_;
   std::string failure_;

@@ -22,6 +22,10 @@ uint32_t World::ParkedWithWork(const App& app) const {
   return count;
 }
 
+void World::CheckFlushed() {
+  if (put_off_ != 0) Fail("a wake-up or a signal that nobody told the backend to carry out");
+}
+
 void World::Check() {
   CheckCores();
   bool idle_core = false;
