@@ -67,6 +67,7 @@ struct Printer {
     json["kthreads"] = r.kthreads;
     json["guaranteed"] = r.guaranteed;
     json["priority"] = r.best_effort == 1 ? "best-effort" : "latency-critical";
+    if (r.slice_ticks != 0) json["slice_us"] = Us(r.slice_ticks);
   }
   void operator()(const RecordDetach&, Json&) const {}
   void operator()(const Poll& r, Json& json) const {
@@ -115,6 +116,11 @@ struct Printer {
   void operator()(const RecordEvict& r, Json& json) const {
     json["kthread"] = r.kthread;
     json["core"] = r.core;
+  }
+  void operator()(const RecordTurn& r, Json& json) const {
+    json["kthread"] = r.kthread;
+    json["core"] = r.core;
+    json["ran_us"] = Us(r.ran_ticks);
   }
   void operator()(const RecordRefuse&, Json&) const {}
   void operator()(const RecordDropped& r, Json& json) const { json["records"] = r.records; }

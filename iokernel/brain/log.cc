@@ -57,7 +57,8 @@ void Allocator::Impl::LogAttach(const BrainApp& app, Ticks now) {
                            app.spec.kthreads,
                            app.spec.guaranteed,
                            static_cast<uint16_t>(app.spec.priority == Priority::kBestEffort),
-                           0});
+                           0,
+                           app.spec.slice});
 }
 
 // The polls of this pass that say something, put together in place. What may be written of samples in a pass is

@@ -22,7 +22,7 @@
 namespace sluice::record {
 
 inline constexpr uint64_t kRecordMagic = 0x4345'5243'4955'4c53;  // "SLUICREC"
-inline constexpr uint32_t kRecordVersion = 1;
+inline constexpr uint32_t kRecordVersion = 2;
 inline constexpr uint32_t kPolicyNameBytes = 32;
 inline constexpr uint32_t kQuietPolls = 64;
 inline constexpr uint32_t kSamplesPerPass = 16;
@@ -75,6 +75,7 @@ enum class RecordType : uint16_t {
   kRefuse = 10,
   kDropped = 11,
   kEnd = 12,
+  kTurn = 13,
 };
 
 struct RecordHead {
@@ -92,8 +93,9 @@ struct RecordAttach {
   uint16_t guaranteed;
   uint16_t best_effort;  // 1: Priority::kBestEffort
   uint16_t reserved;
+  uint64_t slice_ticks;  // 0: its uthreads run as long as they like
 };
-static_assert(sizeof(RecordAttach) == 24);
+static_assert(sizeof(RecordAttach) == 32);
 
 struct RecordDetach {
   RecordHead head;
@@ -186,6 +188,16 @@ struct RecordEvict {
   uint32_t reserved;
 };
 static_assert(sizeof(RecordEvict) == 24);
+
+// A uthread has had its slice while others of its kthread wait: it is asked to let them go first.
+struct RecordTurn {
+  RecordHead head;
+  uint16_t kthread;
+  uint16_t core;
+  uint32_t reserved;
+  uint64_t ran_ticks;  // since it began, or was asked last
+};
+static_assert(sizeof(RecordTurn) == 32);
 
 // The app wants a core and there is none to give; written in the first pass of a row of such passes.
 struct RecordRefuse {

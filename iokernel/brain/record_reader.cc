@@ -59,6 +59,7 @@ class Checker {
     return KthreadOn(r.kthread, r.core) && (r.heir == kNobody || r.heir < kMaxApps);
   }
   [[nodiscard]] bool operator()(const RecordEvict& r) const { return KthreadOn(r.kthread, r.core); }
+  [[nodiscard]] bool operator()(const RecordTurn& r) const { return KthreadOn(r.kthread, r.core); }
   [[nodiscard]] bool operator()(const RecordRefuse&) const { return App(); }
   [[nodiscard]] bool operator()(const RecordDropped& r) const { return NoApp() && r.records > 0; }
   [[nodiscard]] bool operator()(const RecordEnd& r) const { return NoApp() && r.reason <= EndReason::kWriteFailed; }
@@ -111,6 +112,8 @@ std::optional<Record> Read(const std::byte* from, const RecordHead& head, uint16
       return Fixed<RecordCede>(from, head, cores);
     case RecordType::kEvict:
       return Fixed<RecordEvict>(from, head, cores);
+    case RecordType::kTurn:
+      return Fixed<RecordTurn>(from, head, cores);
     case RecordType::kRefuse:
       return Fixed<RecordRefuse>(from, head, cores);
     case RecordType::kDropped:
@@ -137,7 +140,7 @@ const RecordHead& Head(const Record& record) {
 
 const char* Name(RecordType type) {
   constexpr const char* kNames[] = {"attach", "detach", "poll",  "work",   "grant",   "start",
-                                    "park",   "cede",   "evict", "refuse", "dropped", "end"};
+                                    "park",   "cede",   "evict", "refuse", "dropped", "end", "turn"};
   const size_t index = static_cast<size_t>(type) - 1;
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }

@@ -24,7 +24,7 @@ struct Poll {
   std::span<const KthreadSample> samples;
 };
 using Record = std::variant<RecordAttach, RecordDetach, Poll, RecordWork, RecordGrant, RecordStart, RecordPark,
-                            RecordCede, RecordEvict, RecordRefuse, RecordDropped, RecordEnd>;
+                            RecordCede, RecordEvict, RecordTurn, RecordRefuse, RecordDropped, RecordEnd>;
 
 [[nodiscard]] const RecordHead& Head(const Record& record);
 // "grant", "poll", ...

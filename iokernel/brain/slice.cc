@@ -29,9 +29,11 @@ void Allocator::Impl::WatchTurn(BrainApp& app, KthreadId k, const KthreadSignals
     return;
   }
   slices_left--;
+  const Ticks ran = Since(turn.since, now);
   turn.since = now;
   kthread.issuer.EndTurn(s.rq_head);
   backend.EndTurn(app.spec.id, k);
+  Log(record::RecordType::kTurn, app.spec.id, now, record::RecordTurn{{}, k, app.views[k].core, 0, ran});
   counters.slices.Add();
   app.counters.slices.Add();
 }

@@ -3,8 +3,8 @@
 // futex  (futex.h)   futex wake and sched_setaffinity; preempts by a signal. Works everywhere.
 // ksched (ksched.h)  a kernel module; wakes on exactly the granted core, preempts by interrupt.
 //
-// Wake, Interrupt, EndTurn, Evict and Flush are called from the dataplane loop. They are the one exception to "no system
-// call in the loop"; a backend counts what it spends. Enrol and Release are called from the control thread.
+// Wake, Interrupt, EndTurn, Evict and Flush are called from the dataplane loop. They are the one exception to "no
+// system call in the loop"; a backend counts what it spends. Enrol and Release are called from the control thread.
 #pragma once
 
 #include <sys/types.h>

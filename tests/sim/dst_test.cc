@@ -42,14 +42,14 @@ void TryHalf(uint64_t half) {
   const uint64_t seconds =
       FromEnvironment("SLUICE_DST_SECONDS", std::getenv("SLUICE_TEST_FULL") != nullptr ? 600 : kSecondsEach);
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-  uint64_t worlds = 0, grants = 0, cedes = 0, evictions = 0, lies = 0, signals = 0, deferred = 0;
+  uint64_t worlds = 0, grants = 0, cedes = 0, evictions = 0, lies = 0, signals = 0, deferred = 0, slices = 0;
   for (; worlds < kAtLeast || std::chrono::steady_clock::now() < end; ++worlds) {
     current_seed = 1 + 2 * worlds + half;
     World world(current_seed);
     if (!world.Run(World::AllPieces()).empty()) FAIL() << TryWorld(current_seed);
     const AllocatorCounters& c = world.counters();
     grants += c.grants, cedes += c.cedes, evictions += c.evictions;
-    lies += c.lies, signals += c.signals, deferred += c.deferred;
+    lies += c.lies, signals += c.signals, deferred += c.deferred, slices += c.slices;
   }
   std::signal(SIGABRT, SIG_DFL);
   std::printf("%llu worlds of %u steps\n", static_cast<unsigned long long>(worlds), World::kSteps);
@@ -60,6 +60,7 @@ void TryHalf(uint64_t half) {
   EXPECT_GT(evictions, worlds / 100);
   EXPECT_GT(lies, worlds / 10);
   EXPECT_GT(deferred, worlds / 10);
+  EXPECT_GT(slices, worlds);
 }
 
 TEST(Worlds, InvariantsHoldInOddOnes) { TryHalf(0); }

@@ -156,17 +156,18 @@ void World::Attach(AppId id) {
   const uint16_t kthreads = static_cast<uint16_t>(1 + Below(6));
   const uint16_t guaranteed = static_cast<uint16_t>(Below(kthreads + 1u));
   const Priority priority = Chance(40) ? Priority::kBestEffort : Priority::kLatencyCritical;
-  const bool liar = Chance(15), stubborn = Chance(10);
+  const bool liar = Chance(15), stubborn = Chance(10), sliced = Chance(30);
   if (!allocator_->CheckAdmission(guaranteed, kthreads).empty()) return;
   app = {};
   app.puppet = std::make_unique<PuppetApp>(id, kthreads, guaranteed, priority);
   app.puppet->rx_slots = 64;
+  if (sliced) app.puppet->spec.slice = 20'000;
   app.kthreads.resize(kthreads);
   app.liar = liar;
   app.stubborn = stubborn;
   Note("app " + std::to_string(id) + " attaches: " + std::to_string(kthreads) + " kthreads, " +
        std::to_string(guaranteed) + " guaranteed" + (priority == Priority::kBestEffort ? ", best-effort" : "") +
-       (liar ? ", a liar" : "") + (stubborn ? ", stubborn" : ""));
+       (liar ? ", a liar" : "") + (stubborn ? ", stubborn" : "") + (sliced ? ", with slices" : ""));
   allocator_->Attach(app.puppet->spec, app.puppet->Memory());
 }
 
@@ -305,6 +306,10 @@ void World::Interrupt(AppId id, KthreadId k) {
   put_off_++;
   Note("-> app " + std::to_string(id) + " kthread " + std::to_string(k) + " is signalled");
   if (apps_[id].puppet != nullptr) apps_[id].kthreads[k].signalled = Chance(80);
+}
+void World::EndTurn(AppId id, KthreadId k) {
+  put_off_++;
+  Note("-> app " + std::to_string(id) + " kthread " + std::to_string(k) + " shall end a turn");
 }
 void World::Evict(AppId id, KthreadId k) {
   Note("-> app " + std::to_string(id) + " kthread " + std::to_string(k) + " is evicted");

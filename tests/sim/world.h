@@ -125,6 +125,7 @@ class World final : public GrantBackend, public AllocatorHost {
   void Release(AppId) override {}
   void Wake(AppId app, KthreadId k, CoreId core) override;
   void Interrupt(AppId app, KthreadId k) override;
+  void EndTurn(AppId app, KthreadId k) override;
   void Evict(AppId app, KthreadId k) override;
   void Flush() override { put_off_ = 0; }
   // AllocatorHost

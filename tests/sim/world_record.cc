@@ -27,13 +27,13 @@ void World::DrainRecord() {
 void World::CheckRecord() {
   allocator_->recorder().Stop();
   const AllocatorCounters& counted = allocator_->counters();
-  const uint64_t expected[] = {counted.grants, counted.parks, counted.cedes, counted.evictions};
+  const uint64_t expected[] = {counted.grants, counted.parks, counted.cedes, counted.evictions, counted.slices};
   allocator_->Pass(now_ += 5000);  // what it decides is not recorded any more
   DrainRecord();
   auto reader = record::Reader::Open(record_);
   if (!reader) return Fail("record: " + reader.error());
   std::vector<AppId> owner(options_.cores.size(), kNoApp);
-  uint64_t grants = 0, parks = 0, cedes = 0, evictions = 0;
+  uint64_t grants = 0, parks = 0, cedes = 0, evictions = 0, turns = 0;
   for (;;) {
     const auto next = reader->Next();
     if (!next) return Fail("record: " + next.error());
@@ -57,12 +57,13 @@ void World::CheckRecord() {
       std::replace(owner.begin(), owner.end(), app, kNoApp);
     } else {
       cedes += std::holds_alternative<record::RecordCede>(**next);
+      turns += std::holds_alternative<record::RecordTurn>(**next);
     }
   }
   if (!reader->complete()) Fail("record: it has no end");
-  const uint64_t told[] = {grants, parks, cedes, evictions};
+  const uint64_t told[] = {grants, parks, cedes, evictions, turns};
   for (size_t i = 0; i < std::size(told); i++) {
-    constexpr const char* kWhat[] = {"grants", "parks", "cedes", "evictions"};
+    constexpr const char* kWhat[] = {"grants", "parks", "cedes", "evictions", "ends of turns"};
     if (told[i] == expected[i]) continue;
     Fail(std::string("record: it tells of ") + std::to_string(told[i]) + " " + kWhat[i] + " of " +
          std::to_string(expected[i]));

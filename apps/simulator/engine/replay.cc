@@ -81,6 +81,7 @@ class Shadow {
     result_.cedes++;
     placement_.On(r);
   }
+  void On(const record::RecordTurn&) {}  // no policy decides of it
   void On(const record::RecordRefuse&) {}
   void On(const record::RecordDropped& r) { result_.dropped += r.records; }
   void On(const record::RecordEnd&) {}

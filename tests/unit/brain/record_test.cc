@@ -106,6 +106,23 @@ TEST_F(RecordTest, ACoreThatIsTakenSaysForWhom) {
   EXPECT_TRUE(granted);
 }
 
+TEST_F(RecordTest, AnEndOfATurnSaysHowLongItWas) {
+  MakeRecording(MachineOptions(1));
+  PuppetApp app(0, 1);
+  app.spec.slice = 100'000;
+  Attach(app);
+  WakeByPacket(app);
+  for (int i = 0; i < 50; i++) Pass();  // the packet waits all the time
+  std::vector<uint64_t> ran;
+  for (const auto& r : Records()) {
+    if (const auto* attach = std::get_if<record::RecordAttach>(&r)) {
+      EXPECT_EQ(attach->slice_ticks, 100'000u);
+    }
+    if (const auto* turn = std::get_if<record::RecordTurn>(&r)) ran.push_back(turn->ran_ticks);
+  }
+  EXPECT_THAT(ran, ElementsAre(100'000u, 100'000u));
+}
+
 TEST_F(RecordTest, StartsWithWhatIsThere) {
   Make(MachineOptions(2));
   PuppetApp app(7, 2);
@@ -213,13 +230,13 @@ TEST_F(RecordTest, CanBeStartedAgainOnceItWasReadToItsEnd) {
 // --- the reader ---------------------------------------------------------------------------------------
 
 TEST(RecordFormat, IsPinned) {
-  EXPECT_EQ(record::kRecordVersion, 1u) << "a version of its own for each layout";
+  EXPECT_EQ(record::kRecordVersion, 2u) << "a version of its own for each layout";
   const auto header = MakeFileHeader(MachineOptions(3), 2'600'000'000, 77, 88);
   ASSERT_EQ(header.size(), 184u + 3 * 8);
   EXPECT_EQ(std::memcmp(header.data(), "SLUICREC", 8), 0);
   uint32_t version = 0;
   std::memcpy(&version, header.data() + 8, 4);
-  EXPECT_EQ(version, 1u);
+  EXPECT_EQ(version, 2u);
   EXPECT_STREQ(reinterpret_cast<const char*>(header.data() + 88), "memoized");
 }
 
