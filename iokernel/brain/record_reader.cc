@@ -139,8 +139,8 @@ const RecordHead& Head(const Record& record) {
 }
 
 const char* Name(RecordType type) {
-  constexpr const char* kNames[] = {"attach", "detach", "poll",  "work",   "grant",   "start",
-                                    "park",   "cede",   "evict", "refuse", "dropped", "end", "turn"};
+  constexpr const char* kNames[] = {"attach", "detach", "poll",   "work",    "grant", "start", "park",
+                                    "cede",   "evict",  "refuse", "dropped", "end",   "turn"};
   const size_t index = static_cast<size_t>(type) - 1;
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }
