@@ -88,14 +88,20 @@ std::string Daemon(const Json& json) {
 
 std::string Kthreads(const Json& app) {
   if (!app.contains("kthreads")) return "";
-  Table table({"kthread", "tid", "core", "rx", "tx", "grants", "parks", "stolen", "uthreads stolen", "drops"});
+  Table table(
+      {"kthread", "tid", "core", "rx", "tx", "grants", "parks", "slices", "stolen", "uthreads stolen", "drops"});
   for (const Json& kthread : app.at("kthreads")) {
     table.Add({At(kthread, "id"), At(kthread, "tid"), At(kthread, "core"), At(kthread, "rx_packets"),
                At(kthread, "tx_packets"), At(kthread, "grants"), At(kthread, "runtime", "parks"),
-               At(kthread, "runtime", "rx_stolen"), At(kthread, "runtime", "uthreads_stolen"),
-               NonZero(kthread, "drops")});
+               At(kthread, "runtime", "slices"), At(kthread, "runtime", "rx_stolen"),
+               At(kthread, "runtime", "uthreads_stolen"), NonZero(kthread, "drops")});
   }
   return table.Text("  ");
+}
+
+// ", slices of 100 us"; nothing for an app without.
+std::string Slices(const Json& app) {
+  return app.value("slice_us", 0) == 0 ? "" : ", slices of " + At(app, "slice_us") + " us";
 }
 
 Json Parse(const std::string& text) { return Json::parse(text, nullptr, false); }
@@ -125,7 +131,7 @@ std::string StatTable(const std::string& text) {
     for (const Json& app : json.at("apps")) {
       out += "\napp " + At(app, "name") + ", " + At(app, "address") + ", pid " + At(app, "pid") + " (" +
              At(app, "command") + "), " + At(app, "state") + ", " + At(app, "priority") + ", guaranteed " +
-             At(app, "guaranteed") + ", max " + At(app, "max") + ", " + At(app, "steering") + "\n";
+             At(app, "guaranteed") + ", max " + At(app, "max") + ", " + At(app, "steering") + Slices(app) + "\n";
       out += "  " + NonZero(app, "counters") + "\n  drops: " + NonZero(app, "drops") + "\n" + Kthreads(app);
     }
     return out;
