@@ -69,6 +69,7 @@ struct Allocator::Impl {
   void Pass(Ticks now);
   void RebuildOrder();
   void PollAwake(Ticks now);
+  void CountStart(BrainApp& app, KthreadId k, Ticks now);
   void HandleStart(BrainApp& app, KthreadId k, Ticks now);
   void HandlePark(BrainApp& app, KthreadId k, Ticks now);
   void Urgent(Ticks now);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "iokernel/brain/allocator.h"
@@ -51,7 +52,7 @@ struct Turn {
 struct alignas(64) BrainKthread {
   abi::GrantIssuer issuer;
   const abi::SignalLine* signal = nullptr;
-  Ticks granted_at = 0;
+  std::optional<Ticks> granted_at;              // until it was seen to run
   bool starting = false;                        // granted, not yet acknowledged, not ceding
   bool waits = false;                           // parked with work: in BrainApp::waiting
   bool evicted = false;                         // pushed off its core: never granted again

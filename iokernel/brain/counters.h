@@ -25,7 +25,7 @@ class BrainCounter {
 struct AllocatorCounters {
   BrainCounter passes;
   BrainCounter grants;
-  BrainCounter starts;  // grants that were acknowledged
+  BrainCounter starts;  // grants that were seen to be acknowledged, or to have been when the kthread parked
   BrainCounter parks;
   BrainCounter cedes;
   BrainCounter ceded;            // cedes that were answered by a park
@@ -36,7 +36,7 @@ struct AllocatorCounters {
   BrainCounter deferred;         // grants put off to the next pass by grants_per_pass
   BrainCounter lies;             // impossible values in signal lines, ignored
   BrainCounter start_ticks_total;
-  BrainCounter start_ticks_max;                   // longest from a grant to its acknowledgement
+  BrainCounter start_ticks_max;                   // longest from a grant until it was seen to run, or to have run
   std::array<BrainCounter, 40> start_ticks_log2;  // of the same: entry n counts 2^n <= ticks < 2^(n + 1)
   BrainCounter cede_ticks_total;
   BrainCounter cede_ticks_max;  // longest from a cede to its park

@@ -121,16 +121,21 @@ void Allocator::Impl::SetConsumed(BrainApp& app, KthreadId k, uint32_t consumed)
   app.counters.lies.Add();
 }
 
-void Allocator::Impl::HandleStart(BrainApp& app, KthreadId k, Ticks now) {
-  const Ticks took = Since(app.kthreads[k].granted_at, now);
+void Allocator::Impl::CountStart(BrainApp& app, KthreadId k, Ticks now) {
+  const Ticks took = Since(*app.kthreads[k].granted_at, now);
+  app.kthreads[k].granted_at.reset();
   counters.starts.Add();
   counters.start_ticks_total.Add(took);
   counters.start_ticks_max.Raise(took);
   const auto bucket = static_cast<size_t>(std::bit_width(took | 1) - 1);
   counters.start_ticks_log2[std::min(bucket, counters.start_ticks_log2.size() - 1)].Add();
+  Log(record::RecordType::kStart, app.spec.id, now, record::RecordStart{{}, k, app.views[k].core, 0, took});
+}
+
+void Allocator::Impl::HandleStart(BrainApp& app, KthreadId k, Ticks now) {
+  CountStart(app, k, now);
   app.kthreads[k].starting = false;
   app.starting--;
-  Log(record::RecordType::kStart, app.spec.id, now, record::RecordStart{{}, k, app.views[k].core, 0, took});
   if (app.views[k].steerable) return;
   AddActive(app, k);
   host.OnActiveChange(app.spec.id);
@@ -140,6 +145,8 @@ void Allocator::Impl::HandlePark(BrainApp& app, KthreadId k, Ticks now) {
   BrainKthread& kthread = app.kthreads[k];
   KthreadView& view = app.views[k];
   const CoreId core = view.core;
+  // It ran between two looks, or was asked for the core before it was seen to run.
+  if (kthread.granted_at) CountStart(app, k, now);
   const auto cede =
       std::find_if(ceding.begin(), ceding.end(), [&](const Ceding& c) { return c.app == &app && c.kthread == k; });
   const bool ceded = cede != ceding.end();

@@ -17,7 +17,7 @@ struct LinkOptions {
   std::vector<RouteConfig> routes;  // longest prefix wins; a gateway must be on the link
 
   uint32_t neighbours = 1024;      // table size, a power of two; the least recently used give way
-  uint32_t waiting_per_hop = 32;   // packets that wait for one next hop
+  uint32_t waiting_per_hop = 128;  // packets that wait for one next hop
   uint32_t waiting = 512;          // packets that wait for any
   uint32_t arp_retry_ms = 50;      // first wait for an answer; doubles with every try
   uint32_t arp_tries = 5;          // then the waiting packets are dropped

@@ -126,7 +126,7 @@ TEST_F(KthreadsTest, TheOneThatParkedLastTakesThePacketsMeanwhile) {
   EXPECT_THAT(backend.wakes.back(), Pair(0, second));
 }
 
-TEST_F(KthreadsTest, AParkThatOvertakesTheAcknowledgementIsJustAPark) {
+TEST_F(KthreadsTest, AParkThatOvertakesTheAcknowledgementIsAStartAndAPark) {
   Make(MachineOptions(1));
   PuppetApp app(0, 1);
   Attach(app);
@@ -134,7 +134,8 @@ TEST_F(KthreadsTest, AParkThatOvertakesTheAcknowledgementIsJustAPark) {
   Pass();
   EXPECT_EQ(allocator->share(0).held, 0);
   EXPECT_EQ(allocator->cores()[0].owner, kNoApp);
-  EXPECT_EQ(allocator->counters().starts, 0u);
+  EXPECT_EQ(allocator->counters().starts, 1u);
+  EXPECT_EQ(allocator->counters().start_ticks_max, 5000u);
   Send(app, 0);
   EXPECT_EQ(backend.wakes.size(), 2u);
 }
