@@ -182,6 +182,7 @@ int RunDaemon(const Config& config, const MachineFacts& machine) {
   FutexOptions futex;
   futex.core_cpus = config.core_cpus;
   futex.loop_cpu = config.loop_cpu;
+  futex.overstay = tsc.rate.FromUs(200);
   const auto backend = MakeBackend(config.grant, futex);
   if (!backend) return Refuse(backend.error());
   fallbacks.Add(backend->note);

@@ -53,7 +53,7 @@ parse_options() {
   while (($#)); do
     case $1 in
       --cpus | --memory | --hugepages | --time)
-        [[ ${2:-} =~ ^[1-9][0-9]*$ || ${2:-} == 0 ]] || usage_error "$1 wants a number, not '${2:-}'"
+        [[ ${2:-} =~ ^[1-9][0-9]{0,5}$ || $1${2:-} == --hugepages0 ]] || usage_error "$1 wants a number, not '${2:-}'"
         case $1 in
           --cpus) cpus=$2 ;;
           --memory) memory_mb=$2 ;;
@@ -62,7 +62,10 @@ parse_options() {
         esac
         shift
         ;;
-      --file) files+=("${2:-}") && shift ;;
+      --file)
+        [[ -n ${2:-} ]] || usage_error "$1 wants a file"
+        files+=("$2") && shift
+        ;;
       --icount) icount=1 ;;
       --console) console=1 ;;
       --) shift && rest=("$@") && break ;;
@@ -87,7 +90,7 @@ finish() {
   fi
   local status
   status=$(guest_status "$1")
-  if ((status == 255)); then
+  if [[ ! -s $work_dir/$1.status ]]; then
     echo "vm.sh: the guest died (qemu's status $2); the console's end:" >&2
     tail -40 "$work_dir/$1.console" >&2
   fi
@@ -227,7 +230,7 @@ test_command() {
     shift
   done
   time_s=600
-  [[ -z ${SLUICE_TEST_FULL:-} ]] || time_s=1500
+  [[ -z ${SLUICE_TEST_FULL:-} ]] || time_s=5400
   [[ $locked == test_locked ]] || time_s=3600
   if [[ -z ${SLUICE_BIN:-} ]]; then build release "${programs[@]}" >/dev/null; fi
   with_lock "$vm_dir" "$locked"

@@ -175,6 +175,7 @@ Json DescribeGrants(const ReportSources& sources) {
           {"moves", backend.moves.load(std::memory_order_relaxed)},
           {"interrupts", backend.interrupts.load(std::memory_order_relaxed)},
           {"turns", backend.turns.load(std::memory_order_relaxed)},
+          {"overstays", backend.overstays.load(std::memory_order_relaxed)},
           {"failures", backend.failures.load(std::memory_order_relaxed)},
           // From the grant to its acknowledgement, as the loop saw it; and to the return from the kernel, as the
           // kernel saw it (ksched only).

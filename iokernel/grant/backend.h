@@ -31,7 +31,8 @@ struct BackendCounters {
   std::atomic<uint64_t> interrupts{0};  // cede signals sent
   std::atomic<uint64_t> turns{0};       // signals that end a uthread's turn
   std::atomic<uint64_t> evictions{0};
-  std::atomic<uint64_t> failures{0};  // the kernel refused one of these
+  std::atomic<uint64_t> overstays{0};  // had said that they had parked, and were put off the core all the same
+  std::atomic<uint64_t> failures{0};   // the kernel refused one of these
 };
 
 class GrantBackend {

@@ -27,7 +27,8 @@ namespace sluice {
 struct FutexOptions {
   std::vector<uint16_t> core_cpus;  // CPU of each core slot, by CoreId
   uint16_t loop_cpu = 0;            // the dataplane's own: an evicted thread does not go there
-  bool thread_pidfds = true;        // false: signal by tgkill, as where the kernel has no pidfds of threads
+  Ticks overstay = 0;         // ksched: for how long who said that he had parked may hold the next one up; 0: any time
+  bool thread_pidfds = true;  // false: signal by tgkill, as where the kernel has no pidfds of threads
 };
 
 class FutexBackend final : public GrantBackend {

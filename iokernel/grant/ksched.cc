@@ -16,8 +16,9 @@ void Count(std::atomic<uint64_t>& counter) {
 }  // namespace
 
 KschedBackend::KschedBackend(std::unique_ptr<KschedDevice> device, const FutexOptions& options)
-    : device_(std::move(device)), futex_(options), core_cpus_(options.core_cpus) {
+    : device_(std::move(device)), futex_(options), core_cpus_(options.core_cpus), overstay_(options.overstay) {
   to_kick_.reserve(4 * core_cpus_.size());  // more than a pass can ask of them
+  waiting_.reserve(core_cpus_.size() + 1);
 }
 
 uint64_t KschedBackend::features() const { return abi::kFeatureKsched; }
@@ -57,7 +58,12 @@ void KschedBackend::Wake(AppId app, KthreadId kthread, CoreId core) {
   Thread* thread = Find(app, kthread);
   if (thread == nullptr) return futex_.Wake(app, kthread, core);
   thread->cpu = core_cpus_[core];
-  thread->generation = device_->Grant(thread->cpu, thread->handle, abi::ReadTsc());
+  const Ticks now = abi::ReadTsc();
+  thread->generation = device_->Grant(thread->cpu, thread->handle, now);
+  if (overstay_ != 0) {
+    std::erase_if(waiting_, [thread](const Waiting& grant) { return grant.cpu == thread->cpu; });
+    waiting_.push_back({thread->cpu, thread->handle, thread->generation, now});
+  }
   if (!device_->Watching(thread->cpu)) to_kick_.push_back(thread->cpu);
   Count(counters_.wakes);
 }
@@ -89,9 +95,24 @@ void KschedBackend::Evict(AppId app, KthreadId kthread) {
 }
 
 void KschedBackend::Flush() {
+  if (!waiting_.empty()) PutOffWhoStays();
   if (to_kick_.empty()) return;
   Refused(to_kick_.size() == 1 ? device_->Kick(to_kick_.front()) : device_->KickAll(to_kick_));
   to_kick_.clear();
+}
+
+// Whoever has the CPU of a grant that is not carried out has said that it had parked, or it would not be granted.
+void KschedBackend::PutOffWhoStays() {
+  const Ticks now = abi::ReadTsc();
+  while (!waiting_.empty() && now - waiting_.front().since > overstay_) {
+    const Waiting grant = waiting_.front();
+    waiting_.erase(waiting_.begin());
+    if (device_->Served(grant.cpu) == grant.generation) continue;
+    const uint32_t holder = device_->Holder(grant.cpu);
+    if (holder == 0 || holder == grant.handle) continue;
+    Refused(device_->Evict(holder));
+    Count(counters_.overstays);
+  }
 }
 
 std::vector<uint64_t> KschedBackend::KernelLatency() const {

@@ -7,6 +7,10 @@
 //   Flush      all kicks since the last one, in one system call
 //   Evict      the module takes the CPU away; the thread goes on under Linux, as SCHED_IDLE
 //
+// An app says in memory that it has parked, and then calls the kernel. One that does not call keeps the CPU, and the
+// next grant of it waits: after `overstay` it is put off. One that was only slow loses nothing by that, it waits
+// already.
+//
 // An app whose threads have not all enrolled (no /dev/ksched in its container) is served by futex: its kthreads then
 // share CPUs with others' as the futex backend lets them.
 //
@@ -44,7 +48,15 @@ class KschedBackend final : public GrantBackend {
     uint32_t cpu = 0;         // of its last grant
     uint32_t generation = 0;  // of its last grant, as the device numbers them
   };
+  // A grant that the kernel may not have carried out.
+  struct Waiting {
+    uint32_t cpu = 0;
+    uint32_t handle = 0;
+    uint32_t generation = 0;
+    Ticks since = 0;
+  };
   void Refused(int error);
+  void PutOffWhoStays();
   // Null: the app is served by futex, or unknown.
   Thread* Find(AppId app, KthreadId kthread);
 
@@ -52,6 +64,8 @@ class KschedBackend final : public GrantBackend {
   FutexBackend futex_;
   std::vector<uint16_t> core_cpus_;
   std::vector<uint32_t> to_kick_;  // CPUs, since the last Flush; some more than once
+  const Ticks overstay_;
+  std::vector<Waiting> waiting_;  // the oldest first, one for each CPU
   std::array<std::vector<Thread>, kMaxApps> apps_;
 };
 

@@ -143,12 +143,12 @@ class Bench {
 
   void Round() {
     {
-      const WatchTime never(0);
+      const Parameter never("watch_us", 0);
       Wakes();
       Cede();
       Handover();
     }
-    const WatchTime long_enough(200);  // that is 200 000 instructions
+    const Parameter long_enough("watch_us", 200);  // that is 200 000 instructions
     if constexpr (Way::kKsched) Watched();
     Preempt();
   }

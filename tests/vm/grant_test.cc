@@ -11,23 +11,6 @@
 namespace sluice::vm {
 namespace {
 
-// The module's grace for holders while this lives: on a busy machine the default ends before a test's next line.
-class Grace {
- public:
-  explicit Grace(unsigned us) { Swap(us); }
-  ~Grace() { Swap(before_us_); }
-  Grace(const Grace&) = delete;
-  Grace& operator=(const Grace&) = delete;
-
- private:
-  void Swap(unsigned us) {
-    constexpr const char* kFile = "/sys/module/ksched/parameters/grace_us";
-    EXPECT_TRUE(std::ifstream(kFile) >> before_us_);
-    EXPECT_TRUE(std::ofstream(kFile) << us << std::flush);
-  }
-  unsigned before_us_ = 0;
-};
-
 TEST_F(KschedTest, OneIoKernelAtATime) {
   const auto second = KschedDevice::Claim();
   ASSERT_FALSE(second);
@@ -142,7 +125,7 @@ TEST_F(KschedTest, AThreadIsGrantedOneCoreAtATime) {
 }
 
 TEST_F(KschedTest, AHeldCoreGoesStraightToTheNextWhenItsHolderParks) {
-  const Grace grace(30'000'000);
+  const Parameter grace("grace_us", 30'000'000);
   const auto first = MakeWorker(), second = MakeWorker();
   const uint32_t a = Adopt(*first), b = Adopt(*second);
   first->Hold(true);
@@ -199,7 +182,7 @@ TEST_F(KschedTest, OneKickReachesAMaskOfCores) {
 }
 
 TEST_F(KschedTest, ACoreThatWasJustGivenBackNeedsNoKick) {
-  const WatchTime a_second(1'000'000);
+  const Parameter a_second("watch_us", 1'000'000);
   const auto first = MakeWorker(), second = MakeWorker();
   const uint32_t a = Adopt(*first), b = Adopt(*second);
   const uint32_t generation = Give(1, a);
@@ -225,7 +208,7 @@ TEST_F(KschedTest, ACoreThatWasJustGivenBackNeedsNoKick) {
 }
 
 TEST_F(KschedTest, WhoeverWantsTheCpuEndsTheWatch) {
-  const WatchTime a_second(1'000'000);
+  const Parameter a_second("watch_us", 1'000'000);
   const auto worker = MakeWorker();
   const uint32_t handle = Adopt(*worker);
   for (int round = 0; round < 5; ++round) {
@@ -247,7 +230,7 @@ TEST_F(KschedTest, WhoeverWantsTheCpuEndsTheWatch) {
 }
 
 TEST_F(KschedTest, ACoreDoesNotWatchIfToldNotTo) {
-  const WatchTime never(0);
+  const Parameter never("watch_us", 0);
   const auto worker = MakeWorker();
   const uint32_t handle = Adopt(*worker);
   for (uint64_t grants = 1; grants <= 20; ++grants) {

@@ -80,13 +80,22 @@ histograms_hold() {
     }
   '
 }
+# Long requests for the app's only kthread: turns end, by the module's word and signal, and nothing is lost.
+slices_end() {
+  load 20 2 --service const:30ms && sluicectl stat --json | awk '
+    /"runtime":/ { of_kthread = 1 }
+    /"slices":/ { if (of_kthread) ended = $2 + 0; of_kthread = 0 }
+    /"turns":/ { asked = $2 + 0 }
+    END { print ended, "turns ended of", asked; exit !ended || ended > asked }
+  '
+}
 start_iokerneld() {
   iokerneld --port pci:$nic --address 10.9.0.1/24 --cpu 0 --cores 1-2 "$@" >/tmp/iokerneld.log 2>&1 &
   iokerneld=$!
   eventually grep -q ready /tmp/iokerneld.log || { cat /tmp/iokerneld.log && return 1; }
 }
 start_server() {
-  synthetic server --transport sluice --address 10.9.0.7 --kthreads 2 >/tmp/server.log 2>&1 &
+  synthetic server --transport sluice --address 10.9.0.7 --kthreads "${1:-2}" --name "${2:-synthetic}" >/tmp/server.log 2>&1 &
   server=$!
   eventually grep -q serving /tmp/server.log || { cat /tmp/server.log && return 1; }
 }
@@ -125,6 +134,12 @@ test_system() {
   check System.an_app_attaches_again start_server
   check System.what_is_lost_without_its_link_address_is_counted load_unanswered
   check System.and_is_served_again load 200 1
+  kill $server && wait $server
+  kill $iokerneld && wait $iokerneld
+  printf '[[app]]\nname = "sliced"\naddress = "10.9.0.7"\nmax = 1\nslice_us = 3000\n' >/tmp/sliced.toml
+  check System.iokerneld_starts_with_time_slices start_iokerneld --config /tmp/sliced.toml
+  check System.an_app_with_slices_attaches start_server 1 sliced
+  check System.long_requests_end_their_turns slices_end
   kill $server && wait $server
   kill $iokerneld && wait $iokerneld
   check System.the_module_unloads eventually rmmod ksched

@@ -16,6 +16,7 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -141,23 +142,21 @@ class Worker {
   std::thread thread_;
 };
 
-// Sets watch_us, the module's parameter, and puts it back.
-class WatchTime {
+// Sets a parameter of the module, and puts it back.
+class Parameter {
  public:
-  explicit WatchTime(unsigned microseconds) : before_(Read()) { Write(microseconds); }
-  ~WatchTime() { Write(before_); }
-  WatchTime(const WatchTime&) = delete;
-  WatchTime& operator=(const WatchTime&) = delete;
+  Parameter(const char* name, unsigned value) : file_(std::string("/sys/module/ksched/parameters/") + name) {
+    EXPECT_TRUE(std::ifstream(file_) >> before_) << file_;
+    Write(value);
+  }
+  ~Parameter() { Write(before_); }
+  Parameter(const Parameter&) = delete;
+  Parameter& operator=(const Parameter&) = delete;
 
  private:
-  static constexpr const char* kParameter = "/sys/module/ksched/parameters/watch_us";
-  static unsigned Read() {
-    unsigned value = 0;
-    std::ifstream(kParameter) >> value;
-    return value;
-  }
-  static void Write(unsigned value) { std::ofstream(kParameter) << value; }
-  const unsigned before_;
+  void Write(unsigned value) { EXPECT_TRUE(std::ofstream(file_) << value << std::flush) << file_; }
+  const std::string file_;
+  unsigned before_ = 0;
 };
 
 class KschedTest : public testing::Test {
