@@ -95,7 +95,10 @@ void Allocator::OnSent(AppId app, KthreadId kthread, uint32_t count, Ticks now) 
 }
 void Allocator::Pass(Ticks now) { impl_->Pass(now); }
 void Allocator::Urgent(Ticks now) {
-  if (!impl_->ceding.empty() || !impl_->sleeping.empty() || now >= impl_->wheel.earliest()) impl_->Urgent(now);
+  if (!impl_->ceding.empty() || !impl_->sleeping.empty() || impl_->SomebodyWasRefused() ||
+      now >= impl_->wheel.earliest()) {
+    impl_->Urgent(now);
+  }
 }
 
 Recorder& Allocator::recorder() { return impl_->recorder; }

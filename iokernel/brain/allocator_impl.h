@@ -73,8 +73,11 @@ struct Allocator::Impl {
   void HandleStart(BrainApp& app, KthreadId k, Ticks now);
   void HandlePark(BrainApp& app, KthreadId k, Ticks now);
   void Urgent(Ticks now);
+  [[nodiscard]] bool SomebodyWasRefused() const { return last_refusal == counters.passes; }
+  void LookForParks(Ticks now);
   void Judge(Ticks now);
   void Decide(Ticks now);
+  void ServeCandidates(Ticks now);
   void SetConsumed(BrainApp& app, KthreadId k, uint32_t consumed);
 
   // asleep.cc
@@ -164,11 +167,13 @@ struct Allocator::Impl {
   std::vector<BrainApp*> candidates;  // apps that want a core in this pass
   TimerWheel wheel;
   size_t kick_cursor = 0;
+  size_t park_cursor = 0;
   size_t poll_turn = 0;  // whose samples are recorded first
   int32_t sample_credit = 0;
-  Ticks last_now = 0;        // of the latest call
-  uint32_t grants_left = 0;  // in this pass
-  uint32_t slices_left = 0;  // in this pass
+  Ticks last_now = 0;             // of the latest call
+  uint32_t grants_left = 0;       // in this pass
+  uint32_t slices_left = 0;       // in this pass
+  uint64_t last_refusal = ~0ull;  // the pass in which, or after which, there was last no core for somebody
   bool in_pass = false;
   bool news = false;  // an app has begun to want a core since the last decision
   AllocatorCounters counters;

@@ -70,10 +70,10 @@ void Allocator::Impl::Promise(BrainApp& app, CoreId core) {
   host.OnActiveChange(app.spec.id);
 }
 
-// Until the next pass.
+// Until the next pass, or until a core comes back.
 void Allocator::Impl::Refused(BrainApp& app, Ticks now) {
   const uint64_t before = app.refused_pass;
-  app.refused_pass = counters.passes;
+  app.refused_pass = last_refusal = counters.passes;
   if (before == counters.passes || before + 1 == counters.passes) return;
   Log(record::RecordType::kRefuse, app.spec.id, now, record::RecordRefuse{});
 }

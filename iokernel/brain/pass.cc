@@ -14,6 +14,10 @@ namespace {
 constexpr size_t kKicksPerLook = 4;
 constexpr size_t kKicksPerPass = 16;
 
+// Kthreads that are looked at between passes while an app waits for a core: whoever parks gives one back. Their lines
+// are written all the time, and each look takes one away from its kthread.
+constexpr size_t kParksPerLook = 4;
+
 // Signal lines are written by other cores: each read is a miss, so several are kept under way.
 constexpr size_t kPrefetchAhead = 12;
 
@@ -41,8 +45,8 @@ void Allocator::Impl::Pass(Ticks now) {
   backend.Flush();
 }
 
-// What need not wait for the interval, because somebody is waiting already: a core that is being given back, a timer or
-// a kick of an app that sleeps. Congestion is judged at intervals only.
+// What need not wait for the interval, because somebody is waiting already: a core that is given back, a timer or a
+// kick of an app that sleeps. Congestion is judged at intervals only.
 void Allocator::Impl::Urgent(Ticks now) {
   in_pass = true;
   parked.clear();
@@ -51,6 +55,7 @@ void Allocator::Impl::Urgent(Ticks now) {
     if (kthread.issuer.Poll() == abi::GrantEvent::kParked) parked.push_back({kthread.signal, c.app, c.kthread});
   }
   for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
+  if (SomebodyWasRefused()) LookForParks(now);
   if (now >= wheel.earliest()) CheckTimers(now);
   if (!sleeping.empty()) CheckKicks(kKicksPerLook, now);
   if (std::exchange(news, false)) {
@@ -62,6 +67,27 @@ void Allocator::Impl::Urgent(Ticks now) {
   }
   in_pass = false;
   backend.Flush();
+}
+
+// Of n kthreads that run, whoever parks of its own accord is seen after n / kParksPerLook turns of the loop at most.
+void Allocator::Impl::LookForParks(Ticks now) {
+  if (order_stale) RebuildOrder();
+  started.clear();
+  parked.clear();
+  for (size_t i = 0; i < std::min(order.size(), kParksPerLook); i++) {
+    park_cursor = park_cursor + 1 < order.size() ? park_cursor + 1 : 0;
+    const Polled& p = order[park_cursor];
+    const abi::GrantEvent event = p.app->kthreads[p.kthread].issuer.Poll();
+    if (event != abi::GrantEvent::kNone) (event == abi::GrantEvent::kParked ? parked : started).push_back(p);
+  }
+  for (const Polled& p : started) HandleStart(*p.app, p.kthread, now);
+  for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
+  if (parked.empty()) return;
+  candidates.clear();
+  for (const AppId id : attached) {
+    if (apps[id]->refused_pass == counters.passes) candidates.push_back(apps[id].get());
+  }
+  ServeCandidates(now);
 }
 
 void Allocator::Impl::RebuildOrder() {
@@ -224,8 +250,10 @@ void Allocator::Impl::Decide(Ticks now) {
     }
   }
   for (BrainApp* app : wanting) want(app);
-  if (candidates.empty()) return;
+  ServeCandidates(now);
+}
 
+void Allocator::Impl::ServeCandidates(Ticks now) {
   // Whoever is owed a core first, then the latency-critical, then whoever has waited longest.
   const auto rank = [&](const BrainApp* app) {
     const ShareView& share = Share(*app);

@@ -1,4 +1,4 @@
-// Between passes: a core that comes back and a timer of a sleeping app do not wait for the interval.
+// Between passes: a core that comes back, and a timer or a kick of a sleeping app, do not wait for the interval.
 #include <memory>
 #include <vector>
 
@@ -26,6 +26,30 @@ TEST_F(UrgentTest, ACoreThatIsGivenBackIsHandedOnAtOnce) {
   EXPECT_EQ(allocator->counters().cede_ticks_max, 200u);
   Pass();
   EXPECT_EQ(allocator->share(1).held, 1);
+}
+
+// Nobody had asked for it: the one who waits for a core gets it all the same, and not at the next pass only.
+TEST_F(UrgentTest, ACoreThatIsParkedOfItsOwnAccordGoesToWhoWasRefused) {
+  for (const uint32_t cores : {1u, 4u, 5u, 32u}) {
+    Make(MachineOptions(cores));
+    std::vector<std::unique_ptr<PuppetApp>> owners;
+    for (AppId id = 0; id < cores; id++) {
+      owners.push_back(std::make_unique<PuppetApp>(id, 1, 1));
+      Attach(*owners.back());
+      WakeByPacket(*owners.back());
+      (*owners.back())[0].Take(1);
+    }
+    PuppetApp refused(AppId{100}, 1);
+    Attach(refused);
+    Send(refused, 0);
+    Pass();
+    backend.wakes.clear();
+    for (uint32_t i = 0; i < cores; i++) allocator->Urgent(now + i);
+    EXPECT_THAT(backend.wakes, IsEmpty()) << "nobody has parked";
+    (*owners[cores / 2])[0].Park();
+    for (uint32_t i = 0; i < (cores + 3) / 4; i++) allocator->Urgent(now + 100 + i);
+    EXPECT_THAT(backend.wakes, ElementsAre(Pair(100, 0))) << cores << " cores";
+  }
 }
 
 TEST_F(UrgentTest, ATimerOfASleepingAppWakesItAtOnce) {
