@@ -126,9 +126,13 @@ tl::expected<void, std::string> Machine::AddApp(const AppPlan& plan) {
     app.inbox.push_back({.request = {.service = plan.batch_unit, .app = id}, .left = plan.batch_unit, .endless = true});
   }
   if (plan.batch_threads > 0) app.line.kick.store(1);
-  allocator_->Attach(
-      {.id = id, .kthreads = kthreads, .guaranteed = plan.guaranteed, .priority = plan.priority, .hints = &app.hints},
-      memory);
+  allocator_->Attach({.id = id,
+                      .kthreads = kthreads,
+                      .guaranteed = plan.guaranteed,
+                      .priority = plan.priority,
+                      .hints = &app.hints,
+                      .slice = ToTicks(plan.slice)},
+                     memory);
   app.view = &allocator_->View(id);
   apps_.push_back(std::move(made));
   OnActiveChange(id);
@@ -279,9 +283,19 @@ void Machine::Wake(AppId app, KthreadId kthread, CoreId core) {
 }
 
 void Machine::Interrupt(AppId app, KthreadId kthread) {
-  const Kthread& k = apps_[app]->kthreads[kthread];
   figures_.signals++;
   figures_.io_grant += costs_.signal;
+  SendSignal(app, kthread);
+}
+
+void Machine::EndTurn(AppId app, KthreadId kthread) {
+  figures_.turns++;
+  figures_.io_turn += costs_.signal;
+  SendSignal(app, kthread);
+}
+
+void Machine::SendSignal(AppId app, KthreadId kthread) {
+  const Kthread& k = apps_[app]->kthreads[kthread];
   clock_ += costs_.signal;
   events_.Push({clock_ + costs_.preempt, IndexOf(k) | kSignalEvent, k.holder.generation()});
 }
@@ -314,7 +328,7 @@ void Machine::OnEvent(const Event& event) {
     case State::kIdle:
       return Loop(k, now_);
     case State::kBusy:
-      return EndPart(k);
+      return Finish(k);
     case State::kParked:
       SLUICE_CHECK(false, "an event for a kthread that is parked");
   }
@@ -323,6 +337,7 @@ void Machine::OnEvent(const Event& event) {
 MachineFigures Machine::Figures() const {
   MachineFigures figures = figures_;
   figures.cedes = allocator_->counters().cedes;
+  figures.turns_deferred = allocator_->counters().slices_deferred;
   for (const auto& app : apps_) figures.batch_units += app->batch_units;
   figures.end = now_;
   return figures;

@@ -1,4 +1,5 @@
-// kthread.cc - the model of a kthread. The rules are those of runtime/sched: kthread.cc, softirq.cc, steal.cc, park.cc.
+// kthread.cc - the model of a kthread. The rules are those of runtime/sched: kthread.cc, softirq.cc, steal.cc, park.cc,
+// slice.cc.
 //
 // What a kthread does between two events happens at the time of the first; `t` runs ahead by what it costs.
 #include <algorithm>
@@ -39,7 +40,8 @@ void Machine::Begin(Kthread& k) {
   // In the handler that it parked in: either the core is wanted back already, or the uthread goes on.
   if (k.holder.CedeRequested()) return Park(k, abi::kParkPreempted);
   k.interrupted = false;
-  RunPart(k, now_, 0);
+  if (TurnEnds(k)) return SetAside(k);
+  Run(k, now_, 0);
 }
 
 void Machine::Loop(Kthread& k, Time t) {
@@ -47,20 +49,26 @@ void Machine::Loop(Kthread& k, Time t) {
   k.alerted = false;
   Time look_again = kNever;
   for (;;) {
-    if (k.holder.CedeRequested()) return Park(k, 0);
-    const bool has_ready = !k.ready.empty() || !k.sliced.empty();
-    if (has_ready && t < k.polled + kPollInterval) return RunNext(k, t);
-    k.polled = t;
-    Publish(k, t);
-    Softirq(k, k, &t);
-    TakeInbox(k, t);
-    // One look per poll at a kthread that may be parked.
-    if (++k.looked_at >= k.app->kthreads.size()) k.looked_at = 0;
-    Kthread& other = k.app->kthreads[k.looked_at];
-    if (other.state == State::kParked && &other != &k) StealFrom(other, k, &t, &look_again);
-    if (!k.ready.empty() || !k.sliced.empty()) return RunNext(k, t);
+    // Those that were set aside wait for this very kthread.
+    if (k.holder.CedeRequested()) return Park(k, k.set_aside.empty() ? 0 : uint32_t{abi::kParkPreempted});
+    const auto runnable = [&k] { return !k.ready.empty() || !k.set_aside.empty(); };
+    if (runnable() && t < k.polled + kPollInterval) return RunOldest(k, t);
+    Poll(k, &t, &look_again);
+    if (runnable()) return RunOldest(k, t);
     if (!Steal(k, &t, &look_again)) return GoIdle(k, t, look_again);
   }
+}
+
+// Everything that can make uthreads runnable here.
+void Machine::Poll(Kthread& k, Time* t, Time* look_again) {
+  k.polled = *t;
+  Publish(k, *t);
+  Softirq(k, k, t);
+  TakeInbox(k, *t);
+  // One look per poll at a kthread that may be parked.
+  if (++k.looked_at >= k.app->kthreads.size()) k.looked_at = 0;
+  Kthread& other = k.app->kthreads[k.looked_at];
+  if (other.state == State::kParked && &other != &k) StealFrom(other, k, t, look_again);
 }
 
 // The whole ring of `victim`, as far as it can be seen, on k: itself or a thief.
@@ -144,18 +152,21 @@ void Machine::Push(Kthread& k, const Job& job) {
 }
 
 // The one that has been runnable longest.
-Machine::Job Machine::Take(Kthread& k) {
-  const bool sliced =
-      k.ready.empty() || (!k.sliced.empty() && k.sliced.front().ready_since < k.ready.front().ready_since);
-  const Job job = sliced ? k.sliced.Pop() : k.ready.Pop();
-  k.rq_head++;
-  k.signal->rq_head.store(k.rq_head, std::memory_order_relaxed);
-  UpdateWork(k);
-  return job;
+void Machine::RunOldest(Kthread& k, Time t) {
+  if (k.set_aside.empty() || (!k.ready.empty() && k.ready.front().ready_since <= k.set_aside.front().ready_since)) {
+    return RunReady(k, t);
+  }
+  k.job = k.set_aside.Pop();
+  PublishSetAside(k);
+  k.signal->rq_tail.store(++k.rq_tail, std::memory_order_relaxed);  // every turn moves the head
+  k.signal->rq_head.store(++k.rq_head, std::memory_order_relaxed);
+  Run(k, t, costs_.start);
 }
 
-void Machine::RunNext(Kthread& k, Time t) {
-  k.job = Take(k);
+void Machine::RunReady(Kthread& k, Time t) {
+  k.job = k.ready.Pop();
+  k.signal->rq_head.store(++k.rq_head, std::memory_order_relaxed);
+  UpdateWork(k);
   Time cost = costs_.start;
   if (!k.job.begun) {
     k.job.begun = true;
@@ -166,13 +177,11 @@ void Machine::RunNext(Kthread& k, Time t) {
       last = k.last_core;
     }
   }
-  RunPart(k, t, cost);
+  Run(k, t, cost);
 }
 
-void Machine::RunPart(Kthread& k, Time t, Time cost) {
-  const Time slice = k.app->plan->slice;
-  k.part = slice == 0 ? k.job.left : std::min(slice, k.job.left);
-  k.run_until = t + cost + k.part;
+void Machine::Run(Kthread& k, Time t, Time cost) {
+  k.run_until = t + cost + k.job.left;
   if (k.state != State::kBusy) k.busy_since = now_;
   k.state = State::kBusy;
   ledger_.Started(now_);
@@ -185,29 +194,26 @@ void Machine::StopRunning(Kthread& k) {
   k.busy_since = k.idle_since = now_;
 }
 
-void Machine::EndPart(Kthread& k) {
+void Machine::Finish(Kthread& k) {
   StopRunning(k);
-  Job& job = k.job;
-  job.left -= k.part;
   Time t = now_;
-  if (job.left > 0) {
-    // The end of a slice. It goes on if nobody else waits here.
-    const bool others = !k.ready.empty() || !k.sliced.empty() || (!k.ring.empty() && k.ring.front().visible <= now_);
-    if (!others && !k.holder.CedeRequested()) return RunPart(k, now_, 0);
-    t += costs_.slice;
-    job.ready_since = now_;
-    k.sliced.Push(job);
-    k.signal->rq_tail.store(++k.rq_tail, std::memory_order_relaxed);
-  } else if (job.endless) {
+  Job& job = k.job;
+  const bool loop_is_due = k.holder.CedeRequested() || t >= k.polled + kPollInterval;
+  if (job.endless) {
     ledger_.Worked(job.request.service);
     k.app->batch_units++;
+    // It yields.
+    Time look_again = kNever;
+    if (loop_is_due && !k.holder.CedeRequested()) Poll(k, &t, &look_again);
     job.left = job.request.service;
-    job.ready_since = now_;
+    job.ready_since = t;
     Push(k, job);
   } else {
     ledger_.Done(job.request, now_);
     replies_++;
   }
+  // Uthreads switch among themselves; only the loop looks at those that were set aside.
+  if (!loop_is_due && !k.ready.empty()) return RunReady(k, t);
   Loop(k, t);
 }
 
@@ -221,15 +227,41 @@ void Machine::GoIdle(Kthread& k, Time t, Time look_again) {
   Schedule(k, std::max(now_, t < deadline ? std::min(deadline, look_again) : look_again));
 }
 
-// A signal asks for the core back. A uthread that runs is interrupted and stays with its kthread.
+// A signal: the core is wanted back, or the turn is over. A uthread that it interrupts stays with its kthread.
 void Machine::OnSignal(Kthread& k, uint32_t generation) {
-  if (k.holder.generation() != generation || !k.holder.CedeRequested()) return;
-  if (k.state != State::kBusy) return;  // it sees the word by itself
-  StopRunning(k);
+  // One that looks for work sees the words by itself.
+  if (k.holder.generation() != generation || k.state != State::kBusy) return;
+  const bool cede = k.holder.CedeRequested();
   const Time ahead = k.run_until > now_ ? k.run_until - now_ : 0;
-  k.job.left -= k.part - std::min(k.part, ahead);
+  const bool begun = ahead <= k.job.left;  // the loop is not interrupted
+  if (!cede && !(begun && TurnEnds(k))) return;
+  StopRunning(k);
+  k.job.left = std::min(k.job.left, ahead);
+  if (!cede) return SetAside(k);
   k.interrupted = true;
   Park(k, abi::kParkPreempted);
+}
+
+// The uthread that runs shall let others go first, and there are any.
+bool Machine::TurnEnds(const Kthread& k) const {
+  const bool packets_wait = !k.ring.empty() && k.ring.front().visible <= now_;
+  return k.holder.TurnOver() && (!k.ready.empty() || !k.set_aside.empty() || packets_wait ||
+                                 k.app->line.kick.load(std::memory_order_relaxed) != k.kick_seen);
+}
+
+// In the handler that it was interrupted by. What has come meanwhile goes first.
+void Machine::SetAside(Kthread& k) {
+  Time t = now_ + costs_.slice;
+  Time look_again = kNever;
+  Poll(k, &t, &look_again);
+  k.job.ready_since = t;
+  k.set_aside.Push(k.job);
+  PublishSetAside(k);
+  Loop(k, t);
+}
+
+void Machine::PublishSetAside(Kthread& k) {
+  k.signal->set_aside.store(static_cast<uint32_t>(k.set_aside.size()), std::memory_order_relaxed);
 }
 
 void Machine::Park(Kthread& k, uint32_t flags) {

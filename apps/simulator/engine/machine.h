@@ -3,7 +3,7 @@
 // The allocator, the steering, pick, congestion and placement policies and the grant handshake are those of the
 // daemon, unmodified. What is modelled: the IOKernel's loop (io_kernel.cc), and kthreads that follow the runtime's
 // rules (kthread.cc): a run queue, the softirq of a whole ring at a time, stealing, a spin before parking, cedes at
-// safe points, a signal after the grace period. What each step costs comes from costs.h.
+// safe points, a signal after the grace period or at the end of a turn. What each step costs comes from costs.h.
 //
 // One thread. Time goes from event to event; a request costs about two events: its completion, and its share of a
 // burst that the IOKernel takes.
@@ -71,13 +71,12 @@ class Machine final : public GrantBackend, public AllocatorHost {
     CoreId last_core = kNoCore;
     Time polled = 0;  // when last
     Time idle_since = 0;
-    Time run_until = 0;  // the end of the current part of `job`
-    Time part = 0;       // how much of the job it is
+    Time run_until = 0;  // the end of `job`, if nothing interrupts it
     Time busy_since = 0, busy = 0;
     Job job;
     Fifo<Arrival> ring;
-    Fifo<Job> ready;   // open to thieves
-    Fifo<Job> sliced;  // interrupted at the end of a slice: stays here
+    Fifo<Job> ready;      // open to thieves
+    Fifo<Job> set_aside;  // interrupted at the end of a slice: stays here
     abi::SignalLine* signal = nullptr;
     abi::GrantHolder holder;
   };
@@ -114,6 +113,7 @@ class Machine final : public GrantBackend, public AllocatorHost {
   void Deliver(App& app, std::span<const Request> lot);
   void Pass(Time now);
   void DrainLog();
+  void SendSignal(AppId app, KthreadId kthread);
 
   // GrantBackend
   [[nodiscard]] std::string_view name() const override { return "simulated"; }
@@ -121,6 +121,7 @@ class Machine final : public GrantBackend, public AllocatorHost {
   void Release(AppId) override {}
   void Wake(AppId app, KthreadId kthread, CoreId core) override;
   void Interrupt(AppId app, KthreadId kthread) override;
+  void EndTurn(AppId app, KthreadId kthread) override;
   void Evict(AppId app, KthreadId kthread) override;
   // AllocatorHost
   void OnParked(AppId, KthreadId) override {}
@@ -132,18 +133,22 @@ class Machine final : public GrantBackend, public AllocatorHost {
   void OnSignal(Kthread& k, uint32_t generation);
   void Begin(Kthread& k);
   void Loop(Kthread& k, Time t);
+  void Poll(Kthread& k, Time* t, Time* look_again);
   bool Softirq(Kthread& victim, Kthread& k, Time* t);
   bool TakeInbox(Kthread& k, Time t);
   bool Steal(Kthread& k, Time* t, Time* look_again);
   bool StealFrom(Kthread& victim, Kthread& k, Time* t, Time* look_again);
-  void RunNext(Kthread& k, Time t);
-  void RunPart(Kthread& k, Time t, Time cost);
-  void EndPart(Kthread& k);
+  void RunOldest(Kthread& k, Time t);
+  void RunReady(Kthread& k, Time t);
+  void Run(Kthread& k, Time t, Time cost);
+  void Finish(Kthread& k);
   void StopRunning(Kthread& k);
+  [[nodiscard]] bool TurnEnds(const Kthread& k) const;
+  void SetAside(Kthread& k);
+  void PublishSetAside(Kthread& k);
   void GoIdle(Kthread& k, Time t, Time look_again);
   void Park(Kthread& k, uint32_t flags);
   void Push(Kthread& k, const Job& job);
-  Job Take(Kthread& k);
   void Publish(Kthread& k, Time t);
   void UpdateWork(Kthread& k) { k.app->with_work.Set(k.id, !k.ready.empty() || !k.ring.empty()); }
   void Alert(Kthread& k, Time when);

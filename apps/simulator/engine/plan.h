@@ -1,6 +1,8 @@
 // plan.h - what is asked of one simulation, and what it found beside latencies.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <tl/expected.hpp>
@@ -27,7 +29,7 @@ struct AppPlan {
   uint16_t max_cores = 0;      // 0: all
   uint16_t batch_threads = 0;  // uthreads that work for ever, in units of `batch_unit`
   Time batch_unit = 10 * kUs;
-  Time slice = 0;              // of its uthreads; 0: they run until they are done
+  Time slice = 0;              // after which a uthread lets others go first; 0: it runs until it is done
   bool install_flows = false;  // all flows are in the table before the first packet
   bool gets_requests = true;
 };
@@ -40,6 +42,7 @@ struct RunPlan {
   uint64_t seed = 1;
   Time window = 0;  // latencies over time: one set of figures for each; 0: none
   std::vector<AppPlan> apps;
+  std::string scenario, profile;  // the files that this was read from; empty: none
   // Scheduler `sluice` only.
   std::string steering = "rss";
   std::string pick = "memoized";
@@ -51,15 +54,23 @@ struct RunPlan {
   uint16_t nodes = 1;         // NUMA nodes, evenly over the cores
   uint32_t rx_slots = 1024;   // of a kthread's ring
   Costs costs;
+
+  // The app that the flags of a command line concern, and whose inputs stand for the run's: the first that gets
+  // requests.
+  [[nodiscard]] size_t MainApp() const {
+    const auto app = std::find_if(apps.begin(), apps.end(), [](const AppPlan& one) { return one.gets_requests; });
+    return app == apps.end() ? 0 : static_cast<size_t>(app - apps.begin());
+  }
 };
 
 // What the model of the machine counts. Times are sums over the run.
 struct MachineFigures {
   uint64_t events = 0;
   uint64_t grants = 0, cedes = 0, signals = 0, steals = 0;
+  uint64_t turns = 0, turns_deferred = 0;  // time slices: signals sent, and put off to a later pass
   uint64_t batch_units = 0;
   uint64_t kthread_changed = 0;  // packets steered to another kthread than their flow's last one
-  Time io_receive = 0, io_reply = 0, io_poll = 0, io_grant = 0;  // the IOKernel's core, by task
+  Time io_receive = 0, io_reply = 0, io_poll = 0, io_grant = 0, io_turn = 0;  // the IOKernel's core, by task
   Time end = 0;
 };
 

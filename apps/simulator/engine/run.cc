@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <utility>
 
 #include "apps/simulator/engine/machine.h"
 #include "apps/simulator/engine/reference.h"
+#include "iokernel/control/config_parse.h"
 #include "policies/registry.h"
 
 namespace sluice::sim {
@@ -29,6 +31,12 @@ bool IsName(std::string_view name) {
 
 tl::unexpected<std::string> Refuse(std::string why) { return tl::unexpected(std::move(why)); }
 
+std::string UsText(Time time) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6gus", ToUs(time));
+  return text;
+}
+
 }  // namespace
 
 tl::expected<void, std::string> CheckPlan(const RunPlan& plan) {
@@ -50,9 +58,7 @@ tl::expected<void, std::string> CheckPlan(const RunPlan& plan) {
     }
   }
   if (plan.scheduler != "sluice") {
-    const auto reference = ParseReference(plan.scheduler);
-    if (!reference) return tl::unexpected(reference.error());
-    return {};
+    if (const auto reference = ParseReference(plan.scheduler); !reference) return tl::unexpected(reference.error());
   }
   for (const auto& [kind, name] : {std::pair{PolicyKind::kSteering, &plan.steering},
                                    {PolicyKind::kPick, &plan.pick},
@@ -60,7 +66,28 @@ tl::expected<void, std::string> CheckPlan(const RunPlan& plan) {
                                    {PolicyKind::kPlacement, &plan.placement}}) {
     if (!IsPolicy(kind, *name)) return tl::unexpected(UnknownPolicy(kind, *name));
   }
+  for (const AppPlan& app : plan.apps) {
+    if (app.slice == 0 || app.slice >= plan.interval) continue;
+    return tl::unexpected("--slice: app \"" + app.name + "\": got " + UsText(app.slice) +
+                          ", allowed: 0, none, or at least the " + UsText(plan.interval) +
+                          " of --interval, for turns end at the allocator's passes");
+  }
   return {};
+}
+
+// The rule of iokernel/control/config_check.cc.
+std::string DaemonRefuses(const RunPlan& plan) {
+  double share = 0;  // of what the loop may spend on slices
+  std::string asked;
+  for (const AppPlan& app : plan.apps) {
+    if (plan.scheduler != "sluice" || app.slice == 0) continue;
+    const uint16_t cores = app.max_cores == 0 ? plan.cores : app.max_cores;
+    share += static_cast<double>(kSliceFloorUs * kUs * cores) / static_cast<double>(app.slice);
+    asked += (asked.empty() ? "" : ", ") + UsText(app.slice) + " on " + std::to_string(cores) + " cores";
+  }
+  if (share <= 1) return {};
+  return "iokerneld would refuse these time slices (" + asked + "): at least " + UsText(kSliceFloorUs * kUs) +
+         " for each core that apps with slices may hold together, or their signals take more than a tenth of its loop";
 }
 
 tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, const Watch& watch) {

@@ -27,6 +27,9 @@ struct Watch {
   std::vector<std::byte>* log = nullptr;      // scheduler `sluice`: the record of its decisions (replay.h)
 };
 
+// Why iokerneld would not take the plan's time slices: a sentence; empty: it would. The simulator does.
+[[nodiscard]] std::string DaemonRefuses(const RunPlan& plan);
+
 // Steering policies with a table need an EAL that was started before. Error: a sentence.
 [[nodiscard]] tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, const Watch& watch = {});
 
