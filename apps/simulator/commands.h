@@ -43,7 +43,8 @@ struct SweepJob {
 [[nodiscard]] tl::expected<std::vector<RunResult>, std::string> RunSweep(const std::vector<SweepJob>& jobs,
                                                                          uint32_t threads);
 
-// calibrate.cc. Measures this machine's costs; what cannot be measured keeps its default.
-[[nodiscard]] Costs Calibrate();
+// calibrate_profile.cc. Measures this machine's costs: a profile, in which what was not measured keeps its default and
+// says so. Leaves the caller on one CPU. Error: a sentence.
+[[nodiscard]] tl::expected<std::string, std::string> Calibrate();
 
 }  // namespace sluice::sim

@@ -164,7 +164,8 @@ struct CalibrateCommand {
         ->capture_default_str();
   }
   int Run() const {
-    return Write(out, CostsToml(Calibrate(), "Modelled costs, measured by `simulator calibrate`."), "--out");
+    const auto profile = Calibrate();
+    return profile ? Write(out, *profile, "--out") : Fail(profile.error());
   }
 };
 

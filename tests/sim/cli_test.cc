@@ -1,11 +1,14 @@
 // The command line: what a script may rely on.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -114,6 +117,52 @@ TEST(Cli, ASweepIsAListOfRuns) {
     swept.erase("events_per_s");
     EXPECT_EQ(alone.dump(), swept.dump());
     at = end + 1;
+  }
+}
+
+// By name, the rest of its line: "66.5", "50.0  # default, not measured". The heading under "#".
+std::map<std::string, std::string> Profile(const std::string& text) {
+  std::map<std::string, std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) {
+    const size_t equals = line.find(" = ");
+    if (line.starts_with("#")) {
+      lines["#"] += line;
+    } else if (equals != std::string::npos) {
+      lines[line.substr(0, equals)] = line.substr(equals + 3);
+    }
+  }
+  return lines;
+}
+
+// It took both ends of every hand-over for two CPUs while they sat on one: threads inherit their maker's CPU.
+TEST(Cli, CalibrateMeasuresBetweenTwoCpusOrSaysThatItHasNot) {
+  const std::string kDefault = "default, not measured";
+  cpu_set_t allowed, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
+    if (CPU_ISSET(cpu, &allowed)) CPU_SET(cpu, &one);
+  }
+  for (const cpu_set_t& cpus : {allowed, one}) {
+    ASSERT_EQ(sched_setaffinity(0, sizeof cpus, &cpus), 0);
+    const auto [status, text] = Simulator("calibrate");
+    ASSERT_EQ(sched_setaffinity(0, sizeof allowed, &allowed), 0);
+    ASSERT_EQ(status, 0);
+    auto profile = Profile(text);
+    const bool two = CPU_COUNT(&cpus) > 1;
+    EXPECT_EQ(profile["#"].find("to CPU") != std::string::npos, two) << profile["#"];
+    for (const char* name : {"grant_ns", "signal_ns", "ring_hop_ns", "wake_ns", "preempt_ns", "steal_ns", "slice_ns",
+                             "cold_core_ns", "cold_flow_ns"}) {
+      EXPECT_EQ(profile[name].find(kDefault) == std::string::npos, two) << name << " = " << profile[name];
+    }
+    for (const char* name : {"steer_ns", "reply_ns", "softirq_ns", "start_ns"}) {
+      EXPECT_NE(profile[name].find(kDefault), std::string::npos) << name << " = " << profile[name];
+    }
+    const std::string path = ::testing::TempDir() + "sluice-profile-" + std::to_string(getpid()) + ".toml";
+    std::ofstream(path) << text;
+    EXPECT_EQ(Simulator("run --requests 1e3 --profile " + path).first, 0);
+    unlink(path.c_str());
   }
 }
 

@@ -68,13 +68,15 @@ tl::expected<Costs, std::string> ReadCosts(const std::string& path) {
   return costs;
 }
 
-std::string CostsToml(const Costs& costs, std::string_view heading) {
+std::string CostsToml(const Costs& costs, std::string_view heading, const CostRemarks& remarks) {
   std::string text = "# " + std::string(heading) + "\n";
-  for (const CostField& field : kFields) {
-    char line[64];
-    std::snprintf(line, sizeof line, "%s = %.1f\n", std::string(field.name).c_str(),
-                  static_cast<double>(costs.*field.member) / static_cast<double>(kNs));
-    text += line;
+  for (size_t i = 0; i < kFields.size(); ++i) {
+    char number[32];
+    std::snprintf(number, sizeof number, "%.1f",
+                  static_cast<double>(costs.*kFields[i].member) / static_cast<double>(kNs));
+    text.append(kFields[i].name).append(" = ").append(number);
+    if (!remarks[i].empty()) text.append("  # ").append(remarks[i]);
+    text += '\n';
   }
   return text;
 }
