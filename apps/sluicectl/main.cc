@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/lib/usage.h"
 #include "apps/sluicectl/commands.h"
 #include "apps/sluicectl/doctor.h"
 #include "apps/sluicectl/query.h"
@@ -40,13 +41,17 @@ struct Options {
 };
 using Text = tl::expected<std::string, std::string>;
 
+constexpr int kBadUsage = 2;
+
+int Fail(const std::string& sentence, int status = 1) {
+  std::fprintf(stderr, "sluicectl: %s\n", sentence.c_str());
+  return status;
+}
+
 int Show(const Options& options, const std::string& what, const std::function<std::string(const std::string&)>& table) {
   while (true) {
     const auto answer = Ask(RunDirectory(options.run_dir), what);
-    if (!answer) {
-      std::fprintf(stderr, "sluicectl: %s\n", answer.error().c_str());
-      return 1;
-    }
+    if (!answer) return Fail(answer.error());
     std::fputs((options.json ? Indented(*answer) : table(*answer)).c_str(), stdout);
     if (std::fflush(stdout) != 0) return 1;  // whoever read this has gone
     if (options.watch_s == 0) return 0;
@@ -57,19 +62,15 @@ int Show(const Options& options, const std::string& what, const std::function<st
 }
 
 int Print(const Options& options, const Text& answer, std::string (*text)(const std::string&)) {
-  if (!answer) {
-    std::fprintf(stderr, "sluicectl: %s\n", answer.error().c_str());
-    return 1;
-  }
+  if (!answer) return Fail(answer.error());
   std::fputs((options.json ? Indented(*answer) : text(*answer)).c_str(), stdout);
   return std::fflush(stdout) == 0 ? 0 : 1;
 }
 
 int PrintFile(const Options& options) {
   const auto printed = PrintRecord(options.file, stdout);
-  if (printed) return std::fflush(stdout) == 0 ? 0 : 1;
-  std::fprintf(stderr, "sluicectl: %s\n", printed.error().c_str());
-  return 1;
+  if (!printed) return Fail(printed.error());
+  return std::fflush(stdout) == 0 ? 0 : 1;
 }
 
 int Doctor(const Options& options) {
@@ -88,7 +89,7 @@ int Run(int argc, char** argv) {
   app.add_flag("--json", options.json, "JSON instead of tables");
   CLI::App* stat = app.add_subcommand("stat", "packets, drops by reason, cores, grants, steals: per app and kthread");
   stat->add_option("--watch", options.watch_s, "again every N seconds")->type_name("N")->check(CLI::Range(1, 86400));
-  CLI::App* apps = app.add_subcommand("apps", "the attached apps");
+  CLI::App* list_apps = app.add_subcommand("apps", "the attached apps");
   CLI::App* policies = app.add_subcommand("policies", "the policies there are, and those in force");
   CLI::App* explain = app.add_subcommand("explain", "which kthread and core a flow's next packet goes to, and why");
   CLI::App* flow = app.add_subcommand("flow", "installed flows of apps whose steering keeps flows");
@@ -100,8 +101,11 @@ int Run(int argc, char** argv) {
     command->add_option("source", options.source, "the remote end")->type_name("ADDRESS:PORT")->required();
     command->add_option("destination", options.destination, "the app's end")->type_name("ADDRESS:PORT/udp")->required();
   }
-  flow_add->add_option("--home", options.home, "0 to the app's kthreads - 1 [the one with the fewest flows]");
-  flow_list->add_option("app", options.app, "of this app only");
+  flow_add->add_option("--home", options.home, "0 to the app's kthreads - 1 [the one with the fewest flows]")
+      ->check(CLI::Range(0, 0xfffe));  // 0xffff stands for none
+  flow_list->add_option("app", options.app, "of this app only")->check([](const std::string& name) {
+    return name.size() < sizeof abi::CommandRequest::app ? "" : "no app has a name that long: " + name;
+  });
   CLI::App* record = app.add_subcommand("record", "the record of the allocator's decisions");
   CLI::App* record_start = record->add_subcommand("start", "into FILE, which is overwritten (root)");
   CLI::App* record_stop = record->add_subcommand("stop", "returns when FILE is complete (root)");
@@ -109,21 +113,29 @@ int Run(int argc, char** argv) {
   CLI::App* record_print = record->add_subcommand("print", "FILE as lines of JSON; needs no iokerneld");
   record->require_subcommand(1);
   for (CLI::App* command : {record_start, record_print}) command->add_option("file", options.file)->required();
-  record_start->add_option("--limit", options.limit, "bytes, such as 64M or 1G [256M]; the recording ends there");
+  record_start->add_option("--limit", options.limit, "bytes, such as 64M or 1G [256M]; the recording ends there")
+      ->check([](const std::string& limit) {
+        return ParseBytes(limit) ? "" : "got '" + limit + "', allowed is a number of bytes, such as 64M or 1G";
+      });
   CLI::App* doctor = app.add_subcommand("doctor", "is this machine fit? pass, warn or FAIL, and the mending command");
   doctor->add_option("--port", options.port, "the port that iokerneld is to use, such as af_xdp:veth0");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const std::vector<std::string> unknown = app.remaining();
-    if (!app.get_subcommands().empty() || unknown.empty()) return app.exit(error) == 0 ? 0 : 2;
+    if (!app.get_subcommands().empty() || unknown.empty()) return apps::Refuse(app, error);
     std::string allowed;  // CLI11 would only say that a subcommand is required
     for (const CLI::App* command : app.get_subcommands(nullptr)) allowed += " " + command->get_name();
     std::fprintf(stderr, "sluicectl: got '%s', allowed:%s; see --help\n", unknown.front().c_str(), allowed.c_str());
-    return 2;
+    return kBadUsage;
+  }
+  if (explain->parsed() || flow_add->parsed() || flow_del->parsed()) {
+    abi::CommandRequest parsed{};
+    const auto set = SetFlow(options.source, options.destination, &parsed);
+    if (!set) return Fail(set.error(), kBadUsage);
   }
   if (stat->parsed()) return Show(options, "stat", StatTable);
-  if (apps->parsed()) return Show(options, "apps", AppsTable);
+  if (list_apps->parsed()) return Show(options, "apps", AppsTable);
   if (policies->parsed()) return Show(options, "policies", PoliciesTable);
   const std::string run_dir = RunDirectory(options.run_dir);
   if (explain->parsed()) return Print(options, Explain(run_dir, options.source, options.destination), ExplainText);
@@ -137,7 +149,7 @@ int Run(int argc, char** argv) {
   if (record_stop->parsed()) return Print(options, StopRecording(run_dir), RecordingText);
   if (record_status->parsed()) return Print(options, Ask(run_dir, "record"), RecordingText);
   if (record_print->parsed()) return PrintFile(options);
-  return doctor->parsed() ? Doctor(options) : 2;
+  return doctor->parsed() ? Doctor(options) : kBadUsage;
 }
 
 }  // namespace

@@ -1,9 +1,13 @@
 // sluicectl_test.cc - what sluicectl shows: tables, findings with their mending command, a daemon that is not there.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
 
 #include "apps/sluicectl/doctor.h"
 #include "apps/sluicectl/query.h"
@@ -13,6 +17,40 @@ namespace sluice::ctl {
 namespace {
 
 using testing::HasSubstr;
+
+// Exit status of `sluicectl ARGUMENTS` where no daemon is, and all that it says.
+std::pair<int, std::string> Sluicectl(const std::string& arguments) {
+  FILE* pipe = popen((std::string(SLUICECTL) + " --run-dir /nonexistent " + arguments + " 2>&1").c_str(), "r");
+  std::string said;
+  char buffer[4096];
+  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) said.append(buffer, n);
+  const int status = pclose(pipe);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, said};
+}
+
+TEST(SluicectlTest, WrongUsageIsToldFromADaemonThatIsNotThere) {
+  for (const auto& [arguments, named] : {std::pair{"", "subcommand"},
+                                         {"bogus", "bogus"},
+                                         {"explain foo 10.0.0.2:80/udp", "foo"},
+                                         {"explain 10.0.0.9:4242 bar", "bar"},
+                                         {"flow add 1.2.3.4:99999 10.0.0.2:80/udp", "1.2.3.4:99999"},
+                                         {"flow add 1.2.3.4:9 10.0.0.2:80/udp --home 65535", "65535"},
+                                         {"flow del 1.2.3.4:9 10.0.0.2:80", "10.0.0.2:80"},
+                                         {"flow list a-name-that-is-longer-than-a-name-of-an-app-can-be", "that long"},
+                                         {"record start /dev/null --limit abc", "abc"},
+                                         {"record start /dev/null --limit ''", "--limit"}}) {
+    const auto [status, said] = Sluicectl(arguments);
+    EXPECT_EQ(status, 2) << arguments;
+    EXPECT_THAT(said, HasSubstr(named)) << arguments;
+  }
+  for (const char* arguments : {"stat", "explain 10.0.0.9:4242 10.0.0.2:80/udp", "flow list fixed"}) {
+    EXPECT_EQ(Sluicectl(arguments).first, 1) << arguments;
+  }
+}
+
+TEST(SluicectlTest, UnknownFlagsArePrintedAsTheyWereTyped) {
+  EXPECT_THAT(Sluicectl("stat --bogus 1 --more").second, HasSubstr("--bogus 1 --more"));
+}
 
 TEST(SluicectlTest, WithoutADaemonTheSocketAndTheWayOutAreNamed) {
   const auto answer = Ask("/nonexistent/run", "stat");
