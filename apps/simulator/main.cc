@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <set>
 #include <span>
 #include <sstream>
 #include <string>
@@ -30,6 +31,13 @@ int Fail(const std::string& sentence, int status = 1) {
   return status;
 }
 
+// Time slices that no daemon gives; each sentence once.
+void Warn(const RunPlan& plan) {
+  static std::set<std::string> said;
+  const std::string sentence = DaemonRefuses(plan);
+  if (!sentence.empty() && said.insert(sentence).second) std::fprintf(stderr, "simulator: %s\n", sentence.c_str());
+}
+
 int Write(const std::string& path, const std::string& text, const char* flag) {
   if (apps::WriteText(path, text)) return 0;
   return Fail(std::string(flag) + " " + path + ": " + std::strerror(errno));
@@ -49,6 +57,7 @@ struct RunCommand {
   int Run() const {
     const auto plan = options.Plan();
     if (!plan) return Fail(plan.error(), kBadUsage);
+    Warn(*plan);
     if (auto started = StartTables(TableBytes(*plan)); !started) return Fail(started.error());
     Timeline grants(plan->cores);
     std::vector<std::byte> log;
@@ -134,6 +143,7 @@ struct SweepCommand {
       }
       auto plan = options.Plan();
       if (!plan) return Fail(job.command + ": " + plan.error(), kBadUsage);
+      if (!list) Warn(*plan);
       table_bytes = std::max(table_bytes, TableBytes(*plan));
       job.plan = std::move(*plan);
       jobs.push_back(std::move(job));

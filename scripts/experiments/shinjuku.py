@@ -1,19 +1,27 @@
 #!/usr/bin/python3 -B
-"""shinjuku.py - 99.5 % of 0.5 us and 0.5 % of 500 us: partitioned (as IX), stealing, one queue, and time slices."""
+"""shinjuku.py - 99.5 % of 0.5 us and 0.5 % of 500 us on 16 cores: partitioned (as IX), stealing, one queue, and time
+slices: ideal ones (ps:SLICE), those of the daemon, and shorter ones, which the daemon refuses."""
 
 import simulation
 
 LOADS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+IDEAL = ["d-fcfs", "steal", "c-fcfs", "ps:5us", "ps:15us", "ps:224us"]
+# 14 us for each core is the least that iokerneld takes.
+SLICES = {"0": "sluice", "224us": "sluice, slices of 224us", "50us": "refused: slices of 50us",
+          "15us": "refused: slices of 15us", "5us": "refused: slices of 5us"}
 
 
 def main():
     parsed = simulation.options("shinjuku.py", __doc__)
     common = ["--cores", 16, "--service", "bimodal:0.995:0.5us:500us", "--requests", f"{parsed.requests:.0f}"]
-    results = simulation.sweep(parsed, {"scheduler": ["d-fcfs", "steal", "c-fcfs", "ps:5us"], "load": LOADS}, *common)
-    for slice_length in ("0", "15us", "5us"):
-        some = simulation.sweep(parsed, {"scheduler": ["sluice"], "load": LOADS}, "--slice", slice_length, *common)
+    results = simulation.sweep(parsed, {"scheduler": IDEAL, "load": LOADS}, *common)
+    for result in results:
+        result["scheduler"] = "ideal: " + result["scheduler"]
+    for length, name in SLICES.items():
+        some = simulation.sweep(parsed, {"load": LOADS}, "--slice", length, *common)
         for result in some:
-            result["scheduler"] = "sluice" if slice_length == "0" else f"sluice, slices of {slice_length}"
+            result["scheduler"] = name
+            result["slices_share"] = 100 * result["iokernel"]["time_slices"]
         results += some
     simulation.save(parsed, "shinjuku", results)
 
@@ -24,8 +32,9 @@ def main():
         ("99 %", "load", "p99 in us", True, simulation.lines(results, scheduler, "load", "p99_us")),
         ("mean slowdown", "load", "sojourn / service", True,
          simulation.lines(results, scheduler, "load", "mean_slowdown"))])
-    simulation.table(["scheduler", "load", "p50 us", "p99 us", "mean slowdown"],
-                     [[r["scheduler"], r["load"], r["p50_us"], r["p99_us"], r["mean_slowdown"]] for r in results])
+    simulation.table(["scheduler", "load", "p50 us", "p99 us", "mean slowdown", "IOKernel on slices, %"],
+                     [[r["scheduler"], r["load"], r["p50_us"], r["p99_us"], r["mean_slowdown"],
+                       r.get("slices_share", "")] for r in results])
 
 
 main()

@@ -49,13 +49,16 @@ void AddMachine(const RunResult& result, Json* json) {
   const auto share = [&](Time time) { return static_cast<double>(time) / end; };
   (*json)["cedes"] = machine.cedes;
   (*json)["cede_signals"] = machine.signals;
+  (*json)["turn_signals"] = machine.turns;
+  (*json)["turns_deferred"] = machine.turns_deferred;
   (*json)["steals"] = machine.steals;
   (*json)["packets_kthread_changed"] = machine.kthread_changed;
   (*json)["batch_units_per_s"] = static_cast<double>(machine.batch_units) / ToSeconds(static_cast<Time>(end));
   (*json)["iokernel"] = {{"receive", share(machine.io_receive)},
                          {"reply", share(machine.io_reply)},
                          {"congestion_detection", share(machine.io_poll)},
-                         {"core_reallocation", share(machine.io_grant)}};
+                         {"core_reallocation", share(machine.io_grant)},
+                         {"time_slices", share(machine.io_turn)}};
 }
 
 Json Inputs(const RunPlan& plan, const RunResult& result) {
