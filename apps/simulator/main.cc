@@ -9,17 +9,18 @@
 #include <optional>
 #include <set>
 #include <span>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "apps/lib/result.h"
+#include "apps/lib/usage.h"
 #include "apps/simulator/commands.h"
 #include "apps/simulator/engine/replay.h"
 #include "apps/simulator/engine/report.h"
 #include "apps/simulator/options.h"
+#include "apps/simulator/output.h"
+#include "apps/simulator/vary.h"
 
 namespace sluice::sim {
 namespace {
@@ -38,9 +39,11 @@ void Warn(const RunPlan& plan) {
   if (!sentence.empty() && said.insert(sentence).second) std::fprintf(stderr, "simulator: %s\n", sentence.c_str());
 }
 
-int Write(const std::string& path, const std::string& text, const char* flag) {
-  if (apps::WriteText(path, text)) return 0;
-  return Fail(std::string(flag) + " " + path + ": " + std::strerror(errno));
+// A line, if the file is wanted; the exit status.
+int WriteLine(Output& output, const std::string& text) {
+  if (!output.wanted()) return 0;
+  const auto written = output.Write(text + '\n');
+  return written ? 0 : Fail(written.error());
 }
 
 struct RunCommand {
@@ -57,6 +60,14 @@ struct RunCommand {
   int Run() const {
     const auto plan = options.Plan();
     if (!plan) return Fail(plan.error(), kBadUsage);
+    if (plan->scheduler != "sluice" && !(timeline.empty() && record.empty())) {
+      return Fail("--timeline and --record have no effect on the scheduler " + plan->scheduler + ", only on sluice",
+                  kBadUsage);
+    }
+    Output json_file("--json", json), timeline_file("--timeline", timeline), record_file("--record", record);
+    if (auto opened = Output::OpenAll({&json_file, &timeline_file, &record_file}); !opened) {
+      return Fail(opened.error(), kBadUsage);
+    }
     Warn(*plan);
     if (auto started = StartTables(TableBytes(*plan)); !started) return Fail(started.error());
     Timeline grants(plan->cores);
@@ -69,17 +80,14 @@ struct RunCommand {
     bar.reset();
     if (!result) return Fail(result.error());
     if (json != "-") PrintSummary(*plan, *result);
-    if (!timeline.empty()) {
-      std::vector<std::string> names;
-      for (const AppPlan& app : plan->apps) names.push_back(app.name);
-      if (const int status = Write(timeline, grants.Json(names), "--timeline"); status != 0) return status;
+    std::vector<std::string> names;
+    for (const AppPlan& app : plan->apps) names.push_back(app.name);
+    int status = timeline_file.wanted() ? WriteLine(timeline_file, grants.Json(names)) : 0;
+    if (status == 0 && record_file.wanted()) {
+      const auto written = record_file.Write({reinterpret_cast<const char*>(log.data()), log.size()});
+      if (!written) status = Fail(written.error());
     }
-    if (!record.empty()) {
-      std::ofstream file(record, std::ios::binary);
-      file.write(reinterpret_cast<const char*>(log.data()), static_cast<std::streamsize>(log.size()));
-      if (!file.flush()) return Fail("--record " + record + ": " + std::strerror(errno));
-    }
-    return json.empty() ? 0 : Write(json, ReportJson(*plan, *result), "--json");
+    return status != 0 ? status : WriteLine(json_file, ReportJson(*plan, *result));
   }
 };
 
@@ -93,53 +101,34 @@ struct SweepCommand {
     command->allow_extras();
     command->footer("Every other option is one of `simulator run` and holds for all jobs.");
     command
-        ->add_option("--vary", vary, "FLAG=VALUE,VALUE,...: one job per value, and per combination of several --vary")
+        ->add_option(
+            "--vary", vary,
+            "FLAG=VALUE,VALUE,...: one job per value, and per combination of several --vary; values with commas "
+            "in them: FLAG=VALUE;VALUE;...")
         ->required();
     command->add_option("-j,--jobs", threads, "jobs at a time (all CPUs)")->check(CLI::Range(1, 1024));
-    command->add_flag("--list", list, "print the jobs as commands, one per line, and run none");
-    command->add_option("--csv", csv, "file of one row per job; -: the standard output");
-    command->add_option("--json", json, "file of one JSON array; -: the standard output");
-  }
-
-  // All combinations; the last --vary runs fastest.
-  [[nodiscard]] tl::expected<std::vector<std::vector<std::string>>, std::string> Combinations(
-      const std::vector<std::string>& base) const {
-    std::vector<std::vector<std::string>> all{base};
-    for (const std::string& one : vary) {
-      const size_t equals = one.find('=');
-      if (equals == std::string::npos || equals == 0 || equals + 1 == one.size()) {
-        return tl::unexpected("--vary " + one + ": FLAG=VALUE,VALUE,... is wanted, as load=0.2,0.5");
-      }
-      std::vector<std::vector<std::string>> more;
-      for (const std::vector<std::string>& words : all) {
-        std::istringstream values(one.substr(equals + 1));
-        for (std::string value; std::getline(values, value, ',');) {
-          more.push_back(words);
-          more.back().push_back("--" + one.substr(0, equals));
-          more.back().push_back(value);
-        }
-      }
-      all = std::move(more);
-    }
-    return all;
+    CLI::Option* listing = command->add_flag("--list", list, "print the jobs as commands, one per line, and run none");
+    command->add_option("--csv", csv, "file of one row per job; -: the standard output")->excludes(listing);
+    command->add_option("--json", json, "file of one JSON array; -: the standard output")->excludes(listing);
   }
 
   int Run(const std::vector<std::string>& base) const {
-    const auto combinations = Combinations(base);
+    const auto combinations = Combinations(base, vary);
     if (!combinations) return Fail(combinations.error(), kBadUsage);
     std::vector<SweepJob> jobs;
     uint64_t table_bytes = 0;
     for (std::vector<std::string> words : *combinations) {
-      SweepJob job{.command = "simulator run", .plan = {}};
-      for (const std::string& word : words) job.command += ' ' + word;
+      SweepJob job{.command = "simulator run " + ShellLine(words), .plan = {}};
       CLI::App command("job");
+      command.set_help_flag();
       RunOptions options;
       options.AddTo(&command);
       std::reverse(words.begin(), words.end());  // as CLI11 wants them
       try {
         command.parse(words);
       } catch (const CLI::ParseError& error) {
-        return Fail(job.command + ": " + error.what(), kBadUsage);
+        std::fprintf(stderr, "simulator: %s:\n", job.command.c_str());
+        return apps::Refuse(command, error);
       }
       auto plan = options.Plan();
       if (!plan) return Fail(job.command + ": " + plan.error(), kBadUsage);
@@ -152,18 +141,19 @@ struct SweepCommand {
       for (const SweepJob& job : jobs) std::printf("%s --json -\n", job.command.c_str());
       return 0;
     }
+    Output csv_file("--csv", csv.empty() && json.empty() ? "-" : csv), json_file("--json", json);
+    if (auto opened = Output::OpenAll({&csv_file, &json_file}); !opened) return Fail(opened.error(), kBadUsage);
     if (auto started = StartTables(table_bytes * threads); !started) return Fail(started.error());
     const auto results = RunSweep(jobs, threads);
     if (!results) return Fail(results.error());
-    std::string rows = CsvHeading(), objects;
+    Table table;
+    std::string objects;
     for (size_t i = 0; i < jobs.size(); ++i) {
-      rows += '\n' + CsvRow(jobs[i].plan, (*results)[i]);
+      table.Add(jobs[i].plan, (*results)[i]);
       objects += (i == 0 ? "[" : ",\n") + ReportJson(jobs[i].plan, (*results)[i]);
     }
-    if (csv.empty() && json.empty()) return Write("-", rows, "--csv");
-    int status = csv.empty() ? 0 : Write(csv, rows, "--csv");
-    if (status == 0 && !json.empty()) status = Write(json, objects + ']', "--json");
-    return status;
+    const int status = WriteLine(csv_file, table.Csv());
+    return status != 0 ? status : WriteLine(json_file, objects + ']');
   }
 };
 
@@ -174,8 +164,10 @@ struct CalibrateCommand {
         ->capture_default_str();
   }
   int Run() const {
+    Output file("--out", out);
+    if (auto opened = Output::OpenAll({&file}); !opened) return Fail(opened.error(), kBadUsage);
     const auto profile = Calibrate();
-    return profile ? Write(out, *profile, "--out") : Fail(profile.error());
+    return profile ? WriteLine(file, *profile) : Fail(profile.error());
   }
 };
 
@@ -194,13 +186,16 @@ struct ReplayCommand {
   }
 
   int Run() const {
+    if (auto checked = CheckPolicies(policies); !checked) return Fail(checked.error(), kBadUsage);
     std::ifstream in(file, std::ios::binary);
-    if (!in) return Fail(file + ": " + std::strerror(errno));
+    if (!in) return Fail(file + ": " + std::strerror(errno), kBadUsage);
+    Output json_file("--json", json);
+    if (auto opened = Output::OpenAll({&json_file}); !opened) return Fail(opened.error(), kBadUsage);
     const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
     const auto result = Replay(std::as_bytes(std::span(bytes)), policies);
     if (!result) return Fail(file + ": " + result.error());
     if (json != "-") std::fputs(ReplayText(*result).c_str(), stdout);
-    return json.empty() ? 0 : Write(json, ReplayJson(*result), "--json");
+    return WriteLine(json_file, ReplayJson(*result));
   }
 };
 
@@ -222,7 +217,7 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kBadUsage;
+    return apps::Refuse(app, error);
   }
   if (run_command->parsed()) return run.Run();
   if (replay_command->parsed()) return replay.Run();

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <initializer_list>
 #include <sstream>
@@ -35,7 +36,7 @@ Key Whole(std::string_view name, T* value, int64_t least, int64_t most) {
 Key Number(std::string_view name, double* value) {
   return {name, [=](const toml::node& node) -> Status {
             const auto number = node.value<double>();
-            if (!number || *number < 0) return Wrong("a number of at least 0");
+            if (!number || !std::isfinite(*number) || *number < 0) return Wrong("a number of at least 0");
             *value = *number;
             return {};
           }};
@@ -108,7 +109,21 @@ Status ReadApp(const toml::table& table, AppPlan* app) {
   }
   app->priority = priority == "best-effort" ? Priority::kBestEffort : Priority::kLatencyCritical;
   if (!app->gets_requests) app->flows = 0;
+  if (app->arrivals.has_own_rate() + (app->load > 0) + (app->rate > 0) > 1) {
+    return tl::unexpected(
+        "app \"" + app->name +
+        "\": a load, a rate and arrivals with rates of their own each say how many requests come; one "
+        "of them is wanted");
+  }
   return {};
+}
+
+// The costs, and the name of their file.
+Key Profile(RunPlan* plan) {
+  return {"profile", [plan](const toml::node& node) -> Status {
+            plan->profile = node.value_or(std::string());
+            return Parsed("", ReadCosts, &plan->costs).read(node);
+          }};
 }
 
 Status ReadPlan(const toml::table& table, RunPlan* plan) {
@@ -123,20 +138,21 @@ Status ReadPlan(const toml::table& table, RunPlan* plan) {
     }
     return {};
   };
-  return Read(table, {Whole("cores", &plan->cores, 1, kMaxCores), Text("scheduler", &plan->scheduler),
-                      Text("steering", &plan->steering), Text("pick", &plan->pick),
-                      Text("congestion", &plan->congestion), Text("placement", &plan->placement),
-                      Parsed("interval", ParseTime, &plan->interval), Parsed("idle_spin", ParseTime, &plan->idle_spin),
-                      Whole("requests", &plan->requests, 1, 4'000'000'000), Number("warm_up", &plan->warm_up),
-                      Whole("seed", &plan->seed, 0, INT64_MAX), Flag("hyperthreads", &plan->hyperthreads),
-                      Whole("nodes", &plan->nodes, 1, kMaxCores), Whole("rx_slots", &plan->rx_slots, 2, 65536),
-                      Parsed("profile", ReadCosts, &plan->costs), Key{"app", apps}});
+  return Read(table,
+              {Whole("cores", &plan->cores, 1, kMaxCores), Text("scheduler", &plan->scheduler),
+               Text("steering", &plan->steering), Text("pick", &plan->pick), Text("congestion", &plan->congestion),
+               Text("placement", &plan->placement), Parsed("interval", ParseTime, &plan->interval),
+               Parsed("idle_spin", ParseTime, &plan->idle_spin), Whole("requests", &plan->requests, 1, 4'000'000'000),
+               Number("warm_up", &plan->warm_up), Whole("seed", &plan->seed, 0, INT64_MAX),
+               Flag("hyperthreads", &plan->hyperthreads), Whole("nodes", &plan->nodes, 1, kMaxCores),
+               Whole("rx_slots", &plan->rx_slots, 2, 65536), Profile(plan), Key{"app", apps}});
 }
 
 }  // namespace
 
 tl::expected<RunPlan, std::string> ReadScenario(const std::string& path) {
   RunPlan plan;
+  plan.scenario = path;
   try {
     if (auto read = ReadPlan(toml::parse_file(path), &plan); !read) {
       return tl::unexpected("scenario " + path + ": " + read.error());

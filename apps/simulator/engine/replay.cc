@@ -121,12 +121,6 @@ class Shadow {
   std::map<AppId, App> apps_;
 };
 
-tl::expected<void, std::string> Choose(PolicyKind kind, const std::string& recorded, std::string* asked) {
-  if (asked->empty()) *asked = recorded;
-  if (!IsPolicy(kind, *asked)) return tl::unexpected(UnknownPolicy(kind, *asked));
-  return {};
-}
-
 // "core 3, idle", "core 3 of app 1", "none".
 std::string Say(const CoreSource& source) {
   if (source.core == kNoCore) return "none";
@@ -144,6 +138,15 @@ uint64_t ReplayResult::OtherVerdicts() const {
   return other;
 }
 
+tl::expected<void, std::string> CheckPolicies(const ReplayPolicies& asked) {
+  for (const auto& [kind, name] : {std::pair{PolicyKind::kCongestion, &asked.congestion},
+                                   {PolicyKind::kPick, &asked.pick},
+                                   {PolicyKind::kPlacement, &asked.placement}}) {
+    if (!name->empty() && !IsPolicy(kind, *name)) return tl::unexpected(UnknownPolicy(kind, *name));
+  }
+  return {};
+}
+
 tl::expected<ReplayResult, std::string> Replay(std::span<const std::byte> log, const ReplayPolicies& asked) {
   auto reader = record::Reader::Open(log);
   if (!reader) return tl::unexpected(reader.error());
@@ -153,11 +156,10 @@ tl::expected<ReplayResult, std::string> Replay(std::span<const std::byte> log, c
   result.start = reader->header().start_ticks;
   result.tick_hz = static_cast<double>(reader->header().tsc_hz);
   result.asked = asked;
-  tl::expected<void, std::string> chosen =
-      Choose(PolicyKind::kCongestion, options.congestion, &result.asked.congestion);
-  if (chosen) chosen = Choose(PolicyKind::kPick, options.pick, &result.asked.pick);
-  if (chosen) chosen = Choose(PolicyKind::kPlacement, options.placement, &result.asked.placement);
-  if (!chosen) return tl::unexpected(chosen.error());
+  if (asked.congestion.empty()) result.asked.congestion = options.congestion;
+  if (asked.pick.empty()) result.asked.pick = options.pick;
+  if (asked.placement.empty()) result.asked.placement = options.placement;
+  if (auto checked = CheckPolicies(result.asked); !checked) return tl::unexpected(checked.error());
   Shadow shadow(options, &result);
   uint64_t last = reader->header().start_ticks;
   for (;;) {

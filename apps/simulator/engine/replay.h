@@ -39,6 +39,8 @@ struct ReplayResult {
   [[nodiscard]] uint64_t OtherVerdicts() const;
 };
 
+// Error: a sentence with the policies that there are.
+[[nodiscard]] tl::expected<void, std::string> CheckPolicies(const ReplayPolicies& asked);
 // `log`: the whole file, 8-byte aligned. Error: a sentence.
 [[nodiscard]] tl::expected<ReplayResult, std::string> Replay(std::span<const std::byte> log,
                                                              const ReplayPolicies& asked);

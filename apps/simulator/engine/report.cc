@@ -1,6 +1,8 @@
 #include "apps/simulator/engine/report.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace sluice::sim {
 namespace {
@@ -61,25 +63,67 @@ void AddMachine(const RunResult& result, Json* json) {
                          {"time_slices", share(machine.io_turn)}};
 }
 
-Json Inputs(const RunPlan& plan, const RunResult& result) {
-  const AppPlan& app = plan.apps.front();
-  Json json = {{"cores", plan.cores},
-               {"arrivals", app.arrivals.text()},
+// Of an app that gets no requests all are null.
+Json Offered(const AppPlan& app, double rate) {
+  if (!app.gets_requests) {
+    return {
+        {"arrivals", nullptr}, {"service", nullptr}, {"load", nullptr}, {"rate_per_s", nullptr}, {"flows", nullptr}};
+  }
+  Json json = {{"arrivals", app.arrivals.text()},
                {"service", app.service.text()},
                {"load", app.load},
-               {"rate_per_s", result.rates.front()},
-               {"scheduler", plan.scheduler},
+               {"rate_per_s", rate},
+               {"flows", app.flows}};
+  if (app.arrivals.has_own_rate() || app.rate > 0) json["load"] = nullptr;
+  return json;
+}
+
+Json FileName(const std::string& name) { return name.empty() ? Json() : Json(name); }
+
+Json Inputs(const RunPlan& plan, const RunResult& result) {
+  const size_t main_app = plan.MainApp();
+  const AppPlan& app = plan.apps[main_app];
+  Json json = {{"cores", plan.cores}};
+  json.update(Offered(app, result.rates[main_app]));
+  json.update({{"scheduler", plan.scheduler},
                {"steering", plan.steering},
                {"pick", plan.pick},
                {"congestion", plan.congestion},
                {"placement", plan.placement},
-               {"flows", app.flows},
                {"requests", plan.requests},
                {"warm_up", plan.warm_up},
                {"seed", plan.seed},
-               {"interval_us", ToUs(plan.interval)}};
-  if (app.arrivals.has_own_rate() || app.rate > 0) json["load"] = nullptr;
+               {"interval_us", ToUs(plan.interval)},
+               {"idle_spin_us", ToUs(plan.idle_spin)},
+               {"slice_us", ToUs(app.slice)},
+               {"install_flows", app.install_flows},
+               {"window_us", ToUs(plan.window)},
+               {"hyperthreads", plan.hyperthreads},
+               {"nodes", plan.nodes},
+               {"rx_slots", plan.rx_slots},
+               {"profile", FileName(plan.profile)},
+               {"scenario", FileName(plan.scenario)}});
   return json;
+}
+
+// What each app was and what came of it.
+Json Apps(const RunPlan& plan, const RunResult& result) {
+  Json apps = Json::array();
+  for (size_t i = 0; i < plan.apps.size(); ++i) {
+    const AppPlan& app = plan.apps[i];
+    Json one = {{"name", app.name}};
+    one.update(Offered(app, result.rates[i]));
+    one.update({{"priority", app.priority == Priority::kBestEffort ? "best-effort" : "latency-critical"},
+                {"guaranteed", app.guaranteed},
+                {"max", app.max_cores == 0 ? plan.cores : app.max_cores},
+                {"slice_us", ToUs(app.slice)},
+                {"install_flows", app.install_flows},
+                {"batch_threads", app.batch_threads},
+                {"batch_unit_us", ToUs(app.batch_unit)}});
+    if (app.gets_requests) AddLatencies(result.ledger.recorders()[i], &one);
+    apps.push_back(std::move(one));
+  }
+  return apps;
 }
 
 // A window without requests is left out.
@@ -94,7 +138,6 @@ void AddSeries(const RunPlan& plan, const RunResult& result, Json* json) {
                       {"p99_us", Us(windows[i], 99)},
                       {"p999_us", Us(windows[i], 99.9)}});
   }
-  (*json)["window_us"] = ToUs(plan.window);
   (*json)["series"] = std::move(series);
 }
 
@@ -104,46 +147,68 @@ Recorder AllApps(const RunResult& result) {
   return all;
 }
 
-}  // namespace
-
-std::string ReportJson(const RunPlan& plan, const RunResult& result) {
+Json Figures(const RunPlan& plan, const RunResult& result) {
   Json json;
   AddLatencies(AllApps(result), &json);
   AddCores(plan, result, &json);
   json["events"] = result.machine.events;
-  json["events_per_s"] = static_cast<double>(result.machine.events) / std::max(result.wall_seconds, 1e-9);
   if (plan.scheduler == "sluice") AddMachine(result, &json);
+  return json;
+}
+
+// As CSV wants it: texts with marks of its own are quoted.
+std::string Cell(const Json& value) {
+  if (value.is_null()) return {};
+  if (!value.is_string()) return value.dump();
+  const auto& text = value.get_ref<const std::string&>();
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted.append(c == '"' ? 2 : 1, c);
+  return quoted + '"';
+}
+
+}  // namespace
+
+std::string ReportJson(const RunPlan& plan, const RunResult& result) {
+  Json json = Figures(plan, result);
+  json["events_per_s"] = static_cast<double>(result.machine.events) / std::max(result.wall_seconds, 1e-9);
   json.update(Inputs(plan, result));
+  json["apps"] = Apps(plan, result);
   if (plan.window != 0) AddSeries(plan, result, &json);
-  if (plan.apps.size() > 1) {
-    for (size_t i = 0; i < plan.apps.size(); ++i) {
-      Json one = {{"name", plan.apps[i].name}, {"rate_per_s", result.rates[i]}};
-      if (plan.apps[i].gets_requests) AddLatencies(result.ledger.recorders()[i], &one);
-      json["apps"].push_back(std::move(one));
+  // Names of files need not be UTF-8.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+void Table::Add(const RunPlan& plan, const RunResult& result) {
+  rows_.emplace_back();
+  for (const Json& part : {Inputs(plan, result), Figures(plan, result)}) {
+    for (const auto& [name, value] : part.items()) {
+      if (!value.is_object()) {
+        Set(name, Cell(value));
+        continue;
+      }
+      for (const auto& [inner_name, inner] : value.items()) Set(name + '_' + inner_name, Cell(inner));
     }
   }
-  return json.dump();
 }
 
-std::string CsvHeading() {
-  return "scheduler,steering,pick,congestion,placement,cores,service,load,rate_per_s,interval_us,flows,seed,mean_us,"
-         "p50_us,p90_us,p99_us,p999_us,samples,mean_wait_us,mean_wait_ci99_us,mean_slowdown,utilization,cores_used,"
-         "efficiency,grants_per_s,packets_core_changed,batch_units_per_s,drops";
+void Table::Set(const std::string& column, std::string cell) {
+  if (std::find(columns_.begin(), columns_.end(), column) == columns_.end()) columns_.push_back(column);
+  rows_.back()[column] = std::move(cell);
 }
 
-std::string CsvRow(const RunPlan& plan, const RunResult& result) {
-  const Json json = Json::parse(ReportJson(plan, result));
-  std::string row;
-  const std::string heading = CsvHeading() + ',';
-  for (size_t at = 0, end; (end = heading.find(',', at)) != std::string::npos; at = end + 1) {
-    const auto value = json.find(heading.substr(at, end - at));
-    if (!row.empty()) row += ',';
-    if (value == json.end() || value->is_null()) continue;
-    // Of the texts only a service or an arrival process has commas; as JSON it is quoted as CSV wants it.
-    const bool bare = value->is_string() && value->get<std::string>().find(',') == std::string::npos;
-    row += bare ? value->get<std::string>() : value->dump();
+std::string Table::Csv() const {
+  std::string text;
+  for (const std::string& column : columns_) text += (text.empty() ? "" : ",") + column;
+  for (const auto& row : rows_) {
+    char before = '\n';
+    for (const std::string& column : columns_) {
+      const auto cell = row.find(column);
+      text += before + (cell == row.end() ? std::string() : cell->second);
+      before = ',';
+    }
   }
-  return row;
+  return text;
 }
 
 }  // namespace sluice::sim

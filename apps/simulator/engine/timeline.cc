@@ -4,7 +4,7 @@
 
 namespace sluice::sim {
 
-// Names were checked to be letters, digits and dashes (plan.cc): they need no escapes.
+// Names were checked to be letters, digits and dashes (CheckPlan): they need no escapes.
 std::string Timeline::Json(const std::vector<std::string>& app_names) const {
   std::string text = "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n";
   char line[256];
