@@ -1,6 +1,10 @@
 #include "tests/sim/dst.h"
 
+#include <errno.h>  // program_invocation_short_name
+#include <gtest/gtest.h>
+
 #include <algorithm>
+#include <cstdlib>
 
 #include "tests/sim/shrink.h"
 
@@ -21,10 +25,21 @@ std::string TryWorld(uint64_t seed, Planted planted) {
   World again(seed, planted);
   again.Trace(&trace);
   const std::string shrunk = again.Run(pieces);
-  return failure + "\nreplay: SLUICE_SEED=" + std::to_string(seed) +
-         " dst_test --gtest_filter='Worlds.InvariantsHold*'\nshrunk to " +
+  return failure + "\nreplay: " + ReplayCommand(seed) + "\nshrunk to " +
          std::to_string(std::count(pieces.begin(), pieces.end(), true)) + " pieces, on " + again.Describe() + ":\n" +
          trace + "  " + shrunk;
+}
+
+std::string ReplayCommand(uint64_t seed) {
+  const ::testing::TestInfo& test = *::testing::UnitTest::GetInstance()->current_test_info();
+  return "SLUICE_SEED=" + std::to_string(seed) + " " + program_invocation_short_name + " --gtest_filter='" +
+         test.test_suite_name() + "." + test.name() + "'";
+}
+
+std::optional<uint64_t> SeedAsked() {
+  const char* text = std::getenv("SLUICE_SEED");
+  if (text == nullptr) return std::nullopt;
+  return std::strtoull(text, nullptr, 0);
 }
 
 }  // namespace sluice::test

@@ -1,6 +1,6 @@
 // Thousands of random worlds; and worlds with a bug in them, to see that the checks bite.
 //
-//   SLUICE_SEED=N         replays one world
+//   SLUICE_SEED=N         replays one world; a failure prints the command
 //   SLUICE_DST_SECONDS=N  how long each half looks for a failing one
 //   SLUICE_TEST_FULL=1    ten minutes each
 #include "tests/sim/dst.h"
@@ -19,11 +19,10 @@ namespace {
 
 constexpr uint64_t kSecondsEach = 25;  // two halves, side by side
 constexpr uint64_t kAtLeast = 200;     // worlds, however slow the machine
-uint64_t current_seed = 0;
+std::string replay;                    // of the world that runs
 
 extern "C" void SaySeed(int) {
-  std::fprintf(stderr, "aborted; replay: SLUICE_SEED=%llu dst_test --gtest_filter='Worlds.InvariantsHold*'\n",
-               static_cast<unsigned long long>(current_seed));
+  std::fprintf(stderr, "aborted; replay: %s\n", replay.c_str());
   std::signal(SIGABRT, SIG_DFL);
 }
 
@@ -34,9 +33,9 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 
 void TryHalf(uint64_t half) {
   std::signal(SIGABRT, SaySeed);
-  if (const uint64_t seed = FromEnvironment("SLUICE_SEED", 0); seed != 0) {
-    current_seed = seed;
-    EXPECT_EQ(TryWorld(seed), "");
+  if (const auto seed = SeedAsked()) {
+    replay = ReplayCommand(*seed);
+    EXPECT_EQ(TryWorld(*seed), "");
     return;
   }
   const uint64_t seconds =
@@ -44,9 +43,10 @@ void TryHalf(uint64_t half) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   uint64_t worlds = 0, grants = 0, cedes = 0, evictions = 0, lies = 0, signals = 0, deferred = 0, slices = 0;
   for (; worlds < kAtLeast || std::chrono::steady_clock::now() < end; ++worlds) {
-    current_seed = 1 + 2 * worlds + half;
-    World world(current_seed);
-    if (!world.Run(World::AllPieces()).empty()) FAIL() << TryWorld(current_seed);
+    const uint64_t seed = 1 + 2 * worlds + half;
+    replay = ReplayCommand(seed);
+    World world(seed);
+    if (!world.Run(World::AllPieces()).empty()) FAIL() << TryWorld(seed);
     const AllocatorCounters& c = world.counters();
     grants += c.grants, cedes += c.cedes, evictions += c.evictions;
     lies += c.lies, signals += c.signals, deferred += c.deferred, slices += c.slices;
@@ -66,13 +66,22 @@ void TryHalf(uint64_t half) {
 TEST(Worlds, InvariantsHoldInOddOnes) { TryHalf(0); }
 TEST(Worlds, InvariantsHoldInEvenOnes) { TryHalf(1); }
 
-class PlantedBug : public ::testing::TestWithParam<Planted> {};
+struct Bug {
+  Planted planted;
+  const char* what;  // the broken promise that gives it away
+};
+class PlantedBug : public ::testing::TestWithParam<Bug> {};
 
 TEST_P(PlantedBug, IsFoundWithinAHundredSeedsAndShrunk) {
+  const auto& [planted, what] = GetParam();
+  if (const auto seed = SeedAsked()) {
+    EXPECT_EQ(TryWorld(*seed, planted), "");
+    return;
+  }
   for (uint64_t seed = 1; seed <= 100; seed++) {
-    const std::string failure = TryWorld(seed, GetParam());
-    if (failure.empty()) continue;
-    EXPECT_NE(failure.find("replay: SLUICE_SEED="), std::string::npos);
+    const std::string failure = TryWorld(seed, planted);
+    if (failure.find(what) == std::string::npos) continue;
+    EXPECT_NE(failure.find("replay: " + ReplayCommand(seed)), std::string::npos);
     EXPECT_LT(std::count(failure.begin(), failure.end(), '\n'), 200) << failure;
     return;
   }
@@ -80,7 +89,12 @@ TEST_P(PlantedBug, IsFoundWithinAHundredSeedsAndShrunk) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PlantedBug,
-                         ::testing::Values(Planted::kBrokenGuarantee, Planted::kForgottenSend, Planted::kSecondIssuer));
+                         ::testing::Values(Bug{Planted::kBrokenGuarantee, "is owed a core"},
+                                           Bug{Planted::kForgottenSend, "is owed a core"},
+                                           Bug{Planted::kSecondIssuer, "invariant 1"},
+                                           Bug{Planted::kDeafCongestion, "congested, is owed a core"},
+                                           Bug{Planted::kNoSharing, "is shut out"},
+                                           Bug{Planted::kLostSignals, "is not signalled"}));
 
 TEST(Shrink, FindsTheTwoPiecesThatMatter) {
   const auto fails = [](const std::vector<bool>& pieces) { return pieces[17] && pieces[801]; };

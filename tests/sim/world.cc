@@ -8,27 +8,36 @@
 namespace sluice::test {
 namespace {
 
-// Gives idle cores and takes none: an app below its guarantee is left waiting.
-class NeverTakes final : public PlacementInterface {
+// Gives idle cores and breaks one of the rules about others: kBrokenGuarantee takes none, so an app below its guarantee
+// is left waiting; kNoSharing takes none of an app that bursts for one of the same priority that has nothing.
+class BrokenPlacement final : public PlacementInterface {
  public:
+  explicit BrokenPlacement(Planted planted) : planted_(planted) {}
   PlacementChoice Choose(const MachineView& machine, AppId app) override {
     const PlacementChoice choice = simple_->Choose(machine, app);
-    return choice.preempt ? PlacementChoice{} : choice;
+    if (!choice.preempt) return choice;
+    const ShareView& asker = machine.apps[app];
+    const ShareView& owner = machine.apps[machine.cores[choice.core].owner];
+    const bool shared = asker.held + asker.pending >= asker.guaranteed && asker.priority == owner.priority;
+    return planted_ == Planted::kBrokenGuarantee || shared ? PlacementChoice{} : choice;
   }
 
  private:
+  const Planted planted_;
   std::unique_ptr<PlacementInterface> simple_ = MakePlacement("simple");
 };
 
-// A policy of the registry that now and then says that a core could be given up.
+// A policy of the registry that now and then says that a core could be given up; a deaf one hears of no congestion.
 class MoodyCongestion final : public CongestionInterface {
  public:
-  MoodyCongestion(std::string_view name, uint64_t seed) : random_(seed, 1), policy_(MakeCongestion(name, Options())) {}
+  MoodyCongestion(std::string_view name, uint64_t seed, bool deaf)
+      : random_(seed, 1), deaf_(deaf), policy_(MakeCongestion(name, Options())) {}
   void Attach(AppId app, uint16_t kthreads) override { policy_->Attach(app, kthreads); }
   void Detach(AppId app) override { policy_->Detach(app); }
   Congestion Poll(AppId app, std::span<const KthreadSignals> signals, Ticks now) override {
     const Congestion verdict = policy_->Poll(app, signals, now);
-    return random_.Below(16) == 0 ? Congestion::kGiveUp : verdict;
+    if (random_.Below(16) == 0) return Congestion::kGiveUp;
+    return deaf_ ? Congestion::kKeep : verdict;
   }
   void OnGrant(AppId app, Ticks now) override { policy_->OnGrant(app, now); }
 
@@ -39,6 +48,7 @@ class MoodyCongestion final : public CongestionInterface {
     return options;
   }
   sim::Random random_;
+  const bool deaf_;
   std::unique_ptr<CongestionInterface> policy_;
 };
 
@@ -69,9 +79,12 @@ World::World(uint64_t seed, Planted planted) : seed_(seed), planted_(planted), r
   options_.placement = AnyOf(PolicyKind::kPlacement, random_);
   AllocatorPolicies policies;
   policies.pick = [this](uint16_t n, std::span<const CoreId> sibling) { return MakePick(options_.pick, n, sibling); };
-  policies.congestion = std::make_unique<MoodyCongestion>(options_.congestion, seed);
+  policies.congestion =
+      std::make_unique<MoodyCongestion>(options_.congestion, seed, planted == Planted::kDeafCongestion);
   policies.placement = MakePlacement(options_.placement);
-  if (planted == Planted::kBrokenGuarantee) policies.placement = std::make_unique<NeverTakes>();
+  if (planted == Planted::kBrokenGuarantee || planted == Planted::kNoSharing) {
+    policies.placement = std::make_unique<BrokenPlacement>(planted);
+  }
   allocator_ = std::make_unique<Allocator>(options_, std::move(policies), *this, *this);
   ceding_.resize(cores);
   lost_passes_.resize(cores);
@@ -303,8 +316,10 @@ void World::Wake(AppId id, KthreadId k, CoreId core) {
   Note("-> app " + std::to_string(id) + " kthread " + std::to_string(k) + " gets core " + std::to_string(core));
 }
 void World::Interrupt(AppId id, KthreadId k) {
+  if (planted_ == Planted::kLostSignals) return;
   put_off_++;
   Note("-> app " + std::to_string(id) + " kthread " + std::to_string(k) + " is signalled");
+  ceding_[allocator_->View(id).kthreads[k].core].signalled = now_;
   if (apps_[id].puppet != nullptr) apps_[id].kthreads[k].signalled = Chance(80);
 }
 void World::EndTurn(AppId id, KthreadId k) {

@@ -4,7 +4,8 @@
 // lie in shared memory; signals come late; clocks jump; packets are sent from within the allocator's own callbacks.
 // The topology and the policies are drawn from the seed, too. After each step the invariants of allocator.h are
 // checked against what the puppets know, not against what the allocator believes (world_checks.cc). In some worlds all
-// decisions are recorded, and the record must tell the same story as the counters (world_record.cc).
+// decisions are recorded, and the record must tell the same story as the counters (world_record.cc). Who is owed a
+// core, and how soon: world_liveness.cc.
 //
 // A schedule is made of pieces: what one app does in one step, or what befalls the machine in it. Each piece draws
 // from its own sequence of random numbers, so pieces can be left out and the others stay the same: that is how a
@@ -30,6 +31,9 @@ enum class Planted : uint8_t {
   kBrokenGuarantee,  // a placement policy that takes nothing from anybody
   kForgottenSend,    // now and then the allocator is not told of a packet
   kSecondIssuer,     // somebody else grants cores, too
+  kDeafCongestion,   // a congestion policy that finds nobody congested
+  kNoSharing,        // a placement policy by which an app that has no core gets none from one that bursts
+  kLostSignals,      // no signal is sent to who does not give a core back
 };
 
 class World final : public GrantBackend, public AllocatorHost {
@@ -60,6 +64,9 @@ class World final : public GrantBackend, public AllocatorHost {
     bool signalled = false;    // a cede signal is under way
     uint32_t sent = 0;         // packets, as the data path knows
     uint32_t visible = 0;      // packets that have arrived; what was sent may be late
+    uint32_t rq_mark = 0;      // what was queued before these marks was queued for `stood` passes,
+    uint32_t rx_mark = 0;      //   in all of which the kthread ran
+    int stood = 0;
   };
   struct App {
     std::unique_ptr<test::PuppetApp> puppet;
@@ -72,14 +79,16 @@ class World final : public GrantBackend, public AllocatorHost {
     int owed_passes = 0;
     int idle_core_passes = 0;
     int delayed_passes = 0;
+    int shut_out_passes = 0;
   };
 
   // Whom a core was asked of when.
   struct Ceding {
     AppId app = kNoApp;
     KthreadId kthread = kNoKthread;
-    uint64_t grant = 0;  // which one of that kthread
-    Ticks since = 0;     // 0: it is not wanted back
+    uint64_t grant = 0;   // which one of that kthread
+    Ticks since = 0;      // 0: it is not wanted back
+    Ticks signalled = 0;  // when last; 0: not yet
     [[nodiscard]] bool SameGrant(const Ceding& other) const {
       return app == other.app && kthread == other.kthread && grant == other.grant;
     }
@@ -106,11 +115,16 @@ class World final : public GrantBackend, public AllocatorHost {
   void Check();
   void CheckCores();
   void CheckViews(App& app, AppId id);
-  void CheckLiveness(App& app, AppId id, bool idle_core);
-  [[nodiscard]] bool BestEffortToSpare() const;
   [[nodiscard]] std::string State() const;
-  [[nodiscard]] uint32_t ParkedWithWork(const App& app) const;
   [[nodiscard]] static bool HasCore(const App& app, KthreadId k);
+
+  // world_liveness.cc
+  void WatchQueues(App& app);
+  void CheckLiveness(App& app, AppId id, bool idle_core);
+  [[nodiscard]] bool Congested(const App& app) const;
+  [[nodiscard]] bool BestEffortToSpare() const;
+  [[nodiscard]] bool SomebodyShares(AppId id) const;
+  [[nodiscard]] uint32_t ParkedWithWork(const App& app) const;
 
   // world_record.cc
   void StartRecord();
