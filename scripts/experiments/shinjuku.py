@@ -5,7 +5,7 @@ slices: ideal ones (ps:SLICE), those of the daemon, and shorter ones, which the 
 import simulation
 
 LOADS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
-IDEAL = ["d-fcfs", "steal", "c-fcfs", "ps:5us", "ps:15us", "ps:224us"]
+IDEAL = ["d-fcfs", "steal", "c-fcfs", "ps:5us", "ps:224us"]
 # 14 us for each core is the least that iokerneld takes.
 SLICES = {"0": "sluice", "224us": "sluice, slices of 224us", "50us": "refused: slices of 50us",
           "15us": "refused: slices of 15us", "5us": "refused: slices of 5us"}
