@@ -5,7 +5,9 @@ iokerneld's loop has one CPU; the app, one core slot, shares the other with the 
 gets one core and the costs that `simulator calibrate` measures in the same minute, and once more with what the client
 took of the app's CPU (its CPU time per request, measured) as a cost of each packet. What is not modelled is the way of a
 packet between client and iokerneld (sockets, veth, AF_XDP): the difference between the two medians of a load without work
-is measured once, and added where it says `path`.
+is measured once, and added where it says `path`: the medians of that load agree because of it, the others have to by
+themselves.
+`grant below`: a bound on the daemon's own median from grant to acknowledgement, to compare with grant + wake of the profile.
 """
 
 import os
@@ -13,6 +15,8 @@ import resource
 import subprocess
 import sys
 import tempfile
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
 
 import simulation
 
@@ -40,6 +44,11 @@ def simulate(parsed, profile, service, rate):
     return simulation.json.loads(done.stdout)
 
 
+def read_costs(profile):
+    with open(profile, "rb") as file:
+        return tomllib.load(file)
+
+
 def client_cpu_us(run_client, used):
     """`run_client`, and the CPU time of the client in `used`."""
     def measured(*arguments, **options):
@@ -51,42 +60,66 @@ def client_cpu_us(run_client, used):
     return measured
 
 
+def keep_stat(stat, kept):
+    def measured(daemon):
+        kept.append(stat(daemon))
+        return kept[-1]
+    return measured
+
+
+def median_grant_below_us(stat):
+    """The daemon counts how long its grants took in powers of two of ticks: the upper bound of the median's."""
+    buckets = stat["grants"]["latency"]
+    before = 0
+    for bucket in buckets:
+        before += bucket["grants"]
+        if 2 * before >= sum(each["grants"] for each in buckets):
+            return bucket["below_us"]
+    return None
+
+
 def run_live(parsed, rig):
     """{(service, rate): what the client saw}; the one without work first."""
     policy = load_run.Policy(STEERING)
-    seen, used = {}, []
+    seen, used, stats = {}, [], []
     rig.run_client = client_cpu_us(rig.run_client, used)
+    rig.stat = keep_stat(rig.stat, stats)
     for service, rates in ({IDLE[0]: (IDLE[1],)} | LOADS).items():
         for rate in rates:
             log(f"{service} at {rate}/s ...")
             run = load_run.measure(rig, policy, rate, FLOWS, parsed.seconds, service)
             run["client_us"] = used[-1] / (rate * (parsed.seconds + load_run.WARMUP_S))
+            run["grant_below_us"] = median_grant_below_us(stats[-1])
             seen[service, rate] = run
     return seen
 
 
-def with_client(profile, client_us):
-    """The profile with the client's time in the cost of a packet: the name of a file."""
-    with open(profile, encoding="utf-8") as file:
-        lines = [f"softirq_ns = {float(line.split('=')[1]) + 1000 * client_us}\n" if line.startswith("softirq_ns") else line
-                 for line in file]
-    with open(profile + ".client", "w", encoding="utf-8") as file:
-        file.writelines(lines)
-    return file.name
+def with_client(costs, client_us, path):
+    """Writes the profile with the client's time in the cost of a packet."""
+    with open(path, "w", encoding="utf-8") as file:
+        for name, ns in (costs | {"softirq_ns": costs["softirq_ns"] + 1000 * client_us}).items():
+            file.write(f"{name} = {ns}\n")
+    return path
 
 
 def compare(parsed, seen, profile):
+    costs = read_costs(profile)
+
+    def both(point):
+        (service, rate), run = point
+        shared = with_client(costs, run["client_us"], f"{profile}.{service}.{rate}")
+        return simulate(parsed, profile, service, rate), simulate(parsed, shared, service, rate)
+
+    with ThreadPoolExecutor(parsed.jobs) as pool:
+        simulated = list(pool.map(both, seen.items()))
+    way = next(iter(seen.values()))["p50_us"] - simulated[0][1]["p50_us"]
     rows = []
-    for (service, rate), run in seen.items():
-        alone = simulate(parsed, profile, service, rate)
-        shared = simulate(parsed, with_client(profile, run["client_us"]), service, rate)
-        if not rows:
-            path = run["p50_us"] - shared["p50_us"]
-        row = {"service": service, "rate": rate, "path_us": path, "client_us": run["client_us"], "lost": run["lost"],
-               "late": run["late"], "sent": run["sent"]}
+    for ((service, rate), run), (alone, shared) in zip(seen.items(), simulated):
+        row = {"service": service, "rate": rate, "path_us": way, "client_us": run["client_us"],
+               "grant_below_us": run["grant_below_us"], "lost": run["lost"], "late": run["late"], "sent": run["sent"]}
         for figure in FIGURES:
             row[f"live_{figure}"], row[f"simulated_{figure}"] = run[figure], alone[figure]
-            row[f"shared_{figure}"] = shared[figure] + path
+            row[f"shared_{figure}"] = shared[figure] + way
         rows.append(row)
     return rows
 
@@ -108,11 +141,12 @@ def show(parsed, rows, costs):
     simulation.plot(parsed, "live", "The real daemon and the simulator", panels, note=note, paired=True)
     print(f"path {rows[0]['path_us']:.1f} us; calibrated, ns: " +
           ", ".join(f"{name.removesuffix('_ns')} {value:.0f}" for name, value in costs.items()))
-    simulation.table(["service", "requests/s", "client us", "p50 live", "simulated", "+ client + path", "p99 live", "simulated",
-                      "+ client + path", "mean live", "+ client + path", "lost", "late"],
+    simulation.table(["service", "requests/s", "client us", "p50 live", "simulated", "+ client + path", "p99 live",
+                      "simulated", "+ client + path", "mean live", "+ client + path", "grant below", "lost", "late %"],
                      [[row["service"], row["rate"], row["client_us"], row["live_p50_us"], row["simulated_p50_us"],
                        row["shared_p50_us"], row["live_p99_us"], row["simulated_p99_us"], row["shared_p99_us"],
-                       row["live_mean_us"], row["shared_mean_us"], row["lost"], row["late"]] for row in rows])
+                       row["live_mean_us"], row["shared_mean_us"], row["grant_below_us"], row["lost"],
+                       100 * row["late"] / row["sent"]] for row in rows])
 
 
 def main():
@@ -132,9 +166,7 @@ def main():
                 subprocess.run([parsed.simulator, "calibrate", "--out", profile], check=True)
                 seen = run_live(parsed, rig)
             rows = compare(parsed, seen, profile)
-            with open(profile, encoding="utf-8") as file:
-                costs = {name: float(value) for name, _, value in
-                         (line.partition(" = ") for line in file if " = " in line)}
+            costs = read_costs(profile)
     except Stopped as stopped:
         return stopped.status
     except (RuntimeError, subprocess.CalledProcessError) as error:
