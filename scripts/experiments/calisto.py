@@ -3,7 +3,7 @@
 
 First as the paper has it: the rate goes up from 1 000 to 14 000 packets/s, ten seconds each, and the table fills on the
 way. Then at rates that keep the cores busy: while the table fills (as many requests as flows), and with a full one.
-Last what the published listing does with the same packets.
+Last what the published listing does with the same packets. With fewer --requests, all is as much smaller.
 """
 
 import random
@@ -15,7 +15,7 @@ CORES = 10
 SECONDS = 10  # at each of the paper's rates; it does not say how long
 RATES = list(range(1000, 15000, 1000))
 LOADS = [0.2, 0.4, 0.6, 0.7, 0.8]
-COMMON = ["--cores", CORES, "--service", "exp:10us", "--flows", FLOWS]
+COMMON = ["--cores", CORES, "--service", "exp:10us"]
 NAMES = ["rss", "flow-affinity", "flow-affinity-hybrid"]
 INSTALLED = "flow-affinity, installed"
 # Every packet's core is there already: what asking for it with each packet comes to, at best.
@@ -24,6 +24,7 @@ VARIANTS = ((INSTALLED, ["--install-flows"]), (HELD, ["--install-flows", "--idle
 
 
 def runs(parsed, vary, *arguments):
+    arguments += ("--flows", parsed.requests)
     some = simulation.sweep(parsed, {"steering": NAMES} | vary, *COMMON, *arguments)
     for name, flags in VARIANTS:
         for result in simulation.sweep(parsed, {"steering": ["flow-affinity"]} | vary, *flags, *COMMON, *arguments):
@@ -34,11 +35,15 @@ def runs(parsed, vary, *arguments):
     return some
 
 
+def packets_at(rate, flows):
+    return max(1, rate * SECONDS * flows // FLOWS)
+
+
 def as_the_paper(parsed):
     results = []
     before = 0
     for rate in RATES:
-        now = rate * SECONDS
+        now = packets_at(rate, parsed.requests)
         results += runs(parsed, {"rate": [rate]}, "--requests", before + now, "--warm-up", before / (before + now))
         before += now
     return results
@@ -46,7 +51,7 @@ def as_the_paper(parsed):
 
 def busy(parsed):
     results = []
-    for phase, requests, warm_up in (("cold", FLOWS, 0), ("warm", 4 * FLOWS, 0.75)):
+    for phase, requests, warm_up in (("cold", parsed.requests, 0), ("warm", 4 * parsed.requests, 0.75)):
         for result in runs(parsed, {"load": LOADS}, "--requests", requests, "--warm-up", warm_up):
             result["phase"] = phase
             results.append(result)
@@ -87,15 +92,15 @@ class Listing:
             self.not_ours += 1
 
 
-def listing():
+def listing(flows):
     """The paper's packets through it: a row per rate."""
     drawn = random.Random(1)
     listed = Listing()
     rows = []
     for rate in RATES:
         packets, beyond, moved = listed.packets, listed.beyond, listed.moved
-        for _ in range(rate * SECONDS):
-            listed.packet(drawn.randrange(FLOWS))
+        for _ in range(packets_at(rate, flows)):
+            listed.packet(drawn.randrange(flows))
         count = listed.packets - packets
         rows.append({"rate": rate, "beyond": (listed.beyond - beyond) / count, "moved": (listed.moved - moved) / count,
                      "known": 1 - (len(listed.value) - sum(row["new"] for row in rows)) / count,
@@ -119,7 +124,7 @@ def against_rss(results, x):
 
 def draw(parsed, paper, loaded):
     cold, warm = ([result for result in loaded if result["phase"] == phase] for phase in ("cold", "warm"))
-    simulation.plot(parsed, "calisto", "Flow affinity, 10 cores, 700 000 flows, exponential 10 us", [
+    simulation.plot(parsed, "calisto", f"Flow affinity, 10 cores, {parsed.requests} flows, exponential 10 us", [
         ("as the paper: the rate goes up, the table fills", "1000 packets/s", "p99 in us", False,
          simulation.lines(paper, lambda result: result["steering"], "kpps", "p99_us")),
         ("the same", "1000 packets/s", "p99 over that of rss in %", False, against_rss(paper, "kpps")),
@@ -130,7 +135,8 @@ def draw(parsed, paper, loaded):
 
 
 def main():
-    parsed = simulation.options("calisto.py", __doc__)
+    parsed = simulation.options("calisto.py", __doc__, requests=FLOWS,
+                                requests_help="while the table fills, and as many flows")
     paper, loaded = as_the_paper(parsed), busy(parsed)
     for result in paper:
         result["phase"] = "as the paper"
@@ -140,7 +146,7 @@ def main():
     simulation.table(["phase", "steering", "load", "packets/s", "mean us", "p99 us", "changed core", "cores"],
                      [[r["phase"], r["steering"], r["load"], r["rate_per_s"], r["mean_us"], r["p99_us"], r["moved"],
                        r["cores_used"]] for r in paper + loaded])
-    listing()
+    listing(parsed.requests)
 
 
 if __name__ == "__main__":

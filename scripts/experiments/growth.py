@@ -35,7 +35,7 @@ def point(parsed, scheduler, cores):
 
 
 def main():
-    parsed = simulation.options("growth.py", __doc__)
+    parsed = simulation.options("growth.py", __doc__, requests=None)
     points = [(scheduler, cores) for scheduler in SCHEDULERS for cores in CORES]
     with concurrent.futures.ThreadPoolExecutor(parsed.jobs) as pool:
         results = list(pool.map(lambda one: point(parsed, *one), points))

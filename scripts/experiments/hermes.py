@@ -52,7 +52,7 @@ def table_1(parsed, directory):
 
 
 def main():
-    parsed = simulation.options("hermes.py", __doc__)
+    parsed = simulation.options("hermes.py", __doc__, requests_help="of each run of table 1")
     with tempfile.TemporaryDirectory() as directory:
         bursty = bursts(parsed, directory)
         echo = table_1(parsed, directory)

@@ -10,13 +10,22 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def parser(program, description):
+def count(text):
+    number = float(text)
+    if not 1 <= number <= 4e9 or number != int(number):
+        raise argparse.ArgumentTypeError(f"got '{text}', allowed is a whole number from 1 to 4e9, such as 1e6")
+    return int(number)
+
+
+def parser(program, description, requests=1e6, requests_help="of each run"):
+    """`requests`: how many there are if the user does not say; None: he cannot."""
     parser = argparse.ArgumentParser(prog=program, description=description,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("SLUICE_BIN", os.path.join(ROOT, "build", "release", "bin"))
     parser.add_argument("--bin", default=default, help="directory of the built programs (%(default)s)")
     parser.add_argument("--out", default=os.path.join(ROOT, "build"), help="directory of the results (%(default)s)")
-    parser.add_argument("--requests", type=float, default=1e6, help="of each run (%(default)g)")
+    if requests is not None:
+        parser.add_argument("--requests", type=count, default=int(requests), help=f"{requests_help} (%(default)g)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time (%(default)s)")
     return parser
 
@@ -24,16 +33,22 @@ def parser(program, description):
 def parse(parser):
     """What the user typed, checked."""
     parsed = parser.parse_args()
-    parsed.simulator = os.path.join(parsed.bin, "simulator")
-    if not os.access(parsed.simulator, os.X_OK):
-        parser.error(f"{parsed.simulator} is not there: build it first (cmake --preset release && "
-                     "cmake --build --preset release --target simulator), or say where it is with --bin")
+    parsed.simulator = built(parser, parsed, "simulator")
     os.makedirs(parsed.out, exist_ok=True)
     return parsed
 
 
-def options(program, description):
-    return parse(parser(program, description))
+def built(parser, parsed, program):
+    """The path of a program of ours."""
+    path = os.path.join(parsed.bin, program)
+    if not os.access(path, os.X_OK):
+        parser.error(f"{path} is not there: build it first (cmake --preset release && cmake --build --preset release "
+                     f"--target {program}), or say where it is with --bin")
+    return path
+
+
+def options(program, description, **requests):
+    return parse(parser(program, description, **requests))
 
 
 def sweep(parsed, vary, *arguments):
@@ -70,8 +85,15 @@ def save(parsed, name, results):
     print(f"wrote {path}", file=sys.stderr)
 
 
-def plot(parsed, name, title, panels, note="simulated; modelled costs", paired=False):
-    """NAME.png. `panels`: [(heading, x label, y label, log y, {line: [(x, y)]})], one beside the other.
+def plot(parsed, name, *arguments, **options):
+    """NAME.png, as `draw` draws it."""
+    path = os.path.join(parsed.out, f"{name}.png")
+    draw(path, *arguments, **options)
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def draw(path, title, panels, note="simulated; modelled costs", paired=False, log_x=False):
+    """`panels`: [(heading, x label, y label, log y, {line: [(x, y)]})], one beside the other.
 
     `paired`: of each two lines the second is dashed, in the colour of the first.
     """
@@ -89,6 +111,8 @@ def plot(parsed, name, title, panels, note="simulated; modelled costs", paired=F
         axis.set_title(heading)
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label)
+        if log_x:
+            axis.set_xscale("log")
         if log_y:
             axis.set_yscale("log")
         elif all(y >= 0 for points in lines.values() for _, y in points):
@@ -97,9 +121,7 @@ def plot(parsed, name, title, panels, note="simulated; modelled costs", paired=F
         axis.legend(fontsize=7)
     canvas.text(0.5, 0.005, note, ha="center", fontsize=7, color="grey")
     canvas.tight_layout(rect=(0, 0.02, 1, 1))
-    path = os.path.join(parsed.out, f"{name}.png")
     canvas.savefig(path, dpi=120)
-    print(f"wrote {path}", file=sys.stderr)
 
 
 def table(headings, rows):
