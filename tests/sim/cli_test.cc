@@ -151,6 +151,7 @@ TEST(Cli, TheInputsOfAScenarioWhoseBatchAppComesFirstAreTheServices) {
 TEST(Cli, WhatIsWrongIsBadUsage) {
   for (const char* arguments : {"",
                                 "run --cores 0",
+                                "run --slice 1ns",
                                 "run --cores 2000",
                                 "run --steering nonsense",
                                 "run --service 10us",
