@@ -24,6 +24,8 @@ static struct ksched_thread __rcu *table[KSCHED_MAX_THREADS];
 static u32 cursor;
 static u32 serial;
 
+static bool taken; /* some file claims the device, or the last one that did has not cleaned up */
+
 /* The adopted thread of that name, or null. Under RCU; its handle is to be compared again under its lock. */
 struct ksched_thread *ksched_lookup(u32 handle)
 {
@@ -62,13 +64,13 @@ static int name_thread(struct ksched_thread *t)
 			serial = 1;
 		refcount_inc(&t->refs);
 		raw_spin_lock_irq(&t->lock);
-		t->verdict = 0; /* of an IOKernel before */
+		t->released = false; /* by an IOKernel before */
 		WRITE_ONCE(t->handle, serial << INDEX_BITS | index);
 		raw_spin_unlock_irq(&t->lock);
 		rcu_assign_pointer(table[index], t);
 		return 0;
 	}
-	ksched_wake_with(t, -ENODEV); /* nobody will grant it anything */
+	ksched_wake_released(t); /* nobody will grant it anything */
 	return -ENOSPC;
 }
 
@@ -131,9 +133,10 @@ int ksched_claim(void)
 	if (!capable(CAP_SYS_ADMIN) && !(group >= 0 && in_group_p(make_kgid(&init_user_ns, group))))
 		return -EPERM;
 	spin_lock(&ksched_threads_lock);
-	if (ksched_claimed) {
+	if (taken) {
 		error = -EBUSY;
 	} else {
+		taken = true;
 		ksched_cores_start();
 		WRITE_ONCE(ksched_claimed, true);
 	}
@@ -146,7 +149,10 @@ void ksched_disclaim(void)
 {
 	spin_lock(&ksched_threads_lock);
 	WRITE_ONCE(ksched_claimed, false);
-	ksched_release_all();
 	spin_unlock(&ksched_threads_lock);
+	ksched_release_all();
 	ksched_cores_stop();
+	spin_lock(&ksched_threads_lock);
+	taken = false;
+	spin_unlock(&ksched_threads_lock);
 }

@@ -12,18 +12,14 @@
 
 bool ksched_bind_asleep(struct task_struct *task, const struct cpumask *mask, unsigned int state)
 {
-	unsigned long flags;
-	bool asleep;
+	bool asleep = READ_ONCE(task->__state) == state && !READ_ONCE(task->on_rq) &&
+		      !smp_load_acquire(&task->on_cpu) && /* pairs with the release in the scheduler's finish_task */
+		      task->cpus_ptr == &task->cpus_mask && task->policy != SCHED_DEADLINE;
 
-	raw_spin_lock_irqsave(&task->pi_lock, flags);
-	asleep = READ_ONCE(task->__state) == state && !READ_ONCE(task->on_rq) &&
-		 !smp_load_acquire(&task->on_cpu) && /* pairs with the release in the scheduler's finish_task */
-		 task->cpus_ptr == &task->cpus_mask && task->policy != SCHED_DEADLINE;
 	if (asleep && !cpumask_equal(&task->cpus_mask, mask)) {
 		cpumask_copy(&task->cpus_mask, mask);
 		task->nr_cpus_allowed = cpumask_weight(mask);
 	}
-	raw_spin_unlock_irqrestore(&task->pi_lock, flags);
 	return asleep;
 }
 

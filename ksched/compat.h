@@ -26,8 +26,9 @@ static inline void ksched_vm_flags(struct vm_area_struct *vma, unsigned long set
 }
 
 /*
- * Sets the affinity of a task that is off its CPU in `state`. False if it is not, and then nothing is done. Atomic
- * contexts, too: set_cpus_allowed_ptr may sleep (it waits for a completion even where nothing has to be moved).
+ * Sets the affinity of a task that is off its CPU in `state`. False if it is not, and then nothing is done. Called with
+ * the task's pi_lock held. Atomic contexts, too: set_cpus_allowed_ptr may sleep (it waits for a completion even where
+ * nothing has to be moved).
  *
  * As kthread_bind does it: while a task is neither queued nor running, whoever looks at its mask holds its pi_lock,
  * the wake-up first of all. Deadline tasks keep more books than the mask: they are left alone.

@@ -50,12 +50,12 @@ static struct ksched_stats *stats_of(struct ksched_core *core)
  * Wakes a parked thread on its core. Called with the thread's lock held, so nobody else does.
  *
  * A thread that is fast asleep is bound first, so that the wake-up puts it on that CPU and nowhere else. One on its
- * way into or out of PARK binds itself before it returns (settle in thread.c).
+ * way into or out of PARK binds itself before it returns.
  */
 static void wake_on(struct ksched_thread *t, unsigned int cpu)
 {
 	if (cpu_active(cpu))
-		ksched_bind_asleep(t->task, cpumask_of(cpu), TASK_INTERRUPTIBLE);
+		ksched_bind_parked(t, cpu);
 	wake_up_process(t->task);
 }
 
@@ -107,8 +107,12 @@ static void serve(struct ksched_core *core)
 	word = smp_load_acquire(&request->grant);
 	gen = (u32)word;
 	if (gen != core->gen && core->holder) {
-		if (!core->waited)
-			mod_delayed_work(ksched_workqueue, &core->overdue, usecs_to_jiffies(grace_us));
+		if (!core->waited) {
+			unsigned long grace = usecs_to_jiffies(grace_us);
+
+			core->grace_ends = jiffies + grace;
+			mod_delayed_work(ksched_workqueue, &core->overdue, grace);
+		}
 		core->waited = true;
 	} else if (gen != core->gen) {
 		core->gen = gen;
@@ -220,7 +224,8 @@ static void on_overdue(struct work_struct *work)
 	struct ksched_thread *t = NULL;
 
 	raw_spin_lock_irq(&core->lock);
-	if (core->waited && core->holder) {
+	/* Late, it may find the next holder here, whose grace has just begun and will end with a call of its own. */
+	if (core->waited && core->holder && time_after_eq(jiffies, core->grace_ends)) {
 		t = core->holder;
 		refcount_inc(&t->refs);
 		stats_of(core)->evictions++;

@@ -6,11 +6,13 @@
  *   claim.c    the IOKernel's end: claim, adopt, release, kick, evict
  *   thread.c   a thread's end: enrol, park, and its life: fork, exec, exit
  *   core.c     a core: carries out its request line
+ *   bind.c     a thread's affinity
  *   watch.c    a core that was given back waits for the next grant
  *   compat.h   differences between kernel versions
  *
  * Locks, outermost first. The grant path takes only a core's and a thread's own.
  *
+ *   ksched_thread.settling   a mutex: who changes the thread's affinity
  *   ksched_threads_lock   who is enrolled, the table of handles, claimed or not
  *   ksched_core.lock      irqs off; the core's fields, its status and stats lines
  *   ksched_thread.lock    irqs off; the thread's fields. Taken around the wake-up, too
@@ -22,6 +24,7 @@
 #define KSCHED_H
 
 #include <linux/cpumask.h>
+#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
@@ -45,9 +48,9 @@ struct ksched_thread {
 	struct task_struct *task;
 	int cede_signal;
 	int yield_signal;
-	cpumask_t home; /* affinity before it enrolled */
 	struct hlist_node node;
 	struct work_struct settle;
+	struct mutex settling; /* who changes the affinity, and sleeps */
 	struct rcu_head rcu;
 
 	raw_spinlock_t lock;
@@ -55,7 +58,11 @@ struct ksched_thread {
 	struct ksched_core *core; /* HOLDING: which */
 	struct ksched_core *next; /* granted while it had not yet parked: PARK returns with this one at once */
 	u32 handle;		  /* 0: not adopted */
-	int verdict;		  /* not 0: why PARK returns, or shall return at once, without a core */
+	cpumask_t home;		  /* its own affinity, while it is bound */
+	bool bound;		  /* to `bound_cpu`, unless somebody else changed its affinity since */
+	int bound_cpu;		  /* the last one; -1: none yet */
+	bool unparked;		  /* why PARK returns, or shall return at once, without a core: UNPARK */
+	bool released;		  /* and: no IOKernel has a use for it */
 };
 
 struct ksched_core {
@@ -66,6 +73,7 @@ struct ksched_core {
 	u32 yield;		      /* ksched_request.yield when we last looked */
 	struct ksched_thread *holder; /* HOLDING it, or it is that thread's `next` */
 	bool waited;		      /* a grant found the core held */
+	unsigned long grace_ends;     /* waited: jiffies */
 	call_single_data_t kick;
 	atomic_t kicked;	     /* the kick's interrupt is on its way */
 	struct delayed_work overdue; /* the holder's grace has ended */
@@ -91,6 +99,15 @@ void ksched_kick(unsigned int cpu);
 bool ksched_take_core(struct ksched_core *core, struct ksched_thread *t);
 void ksched_returned(struct ksched_thread *t);
 
+/* bind.c */
+int ksched_bind_init(void);
+void ksched_bind_exit(void);
+void ksched_settle(struct ksched_thread *t);
+void ksched_on_settle(struct work_struct *work);
+void ksched_settle_later(struct ksched_thread *t);
+void ksched_bind_parked(struct ksched_thread *t, unsigned int cpu);
+void ksched_unbind_child(struct ksched_thread *t, struct task_struct *child);
+
 /* watch.c */
 void ksched_watch(struct ksched_thread *t, struct ksched_core *core);
 
@@ -103,13 +120,12 @@ void ksched_threads_exit(void);
 int ksched_enrol(const struct ksched_enrol *enrol, struct ksched_thread **result);
 int ksched_park(struct ksched_thread *t);
 int ksched_unpark(struct ksched_thread *t);
-void ksched_wake_with(struct ksched_thread *t, int verdict);
+void ksched_wake_released(struct ksched_thread *t);
 void ksched_end(struct ksched_thread *t);
 void ksched_release(struct ksched_thread *t);
 void ksched_release_all(void);
 void ksched_take_cores(struct ksched_thread *t);
 void ksched_thread_put(struct ksched_thread *t);
-void ksched_settle_later(struct ksched_thread *t);
 struct ksched_thread *ksched_find_task(const struct task_struct *task);
 
 /* claim.c */

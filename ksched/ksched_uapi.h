@@ -33,9 +33,10 @@
  * What the IOKernel wants of a core. A grant is one 64-bit word, so that nobody sees half of it: the thread's handle
  * above, the grant's generation below. A generation differs from the one before; nothing else is asked of it.
  *
- * A grant is carried out when the core is free: at once, or when its holder parks. One grant per core may wait; writing
- * another one replaces it. A holder that does not park in time (module parameter grace_us) while a grant waits is put
- * off the core.
+ * A grant is carried out when the core is free: at once, or when its holder parks. One grant per core may wait;
+ * writing another one replaces it. A thread that has not parked yet, even one that has another core, gets the grant
+ * all the same, and has it once it parks; it can have one such grant at a time, the next one's outcome is -EBUSY. A
+ * holder that does not park in time (module parameter grace_us) while a grant waits is put off the core.
  */
 struct ksched_request {
 	__u64 grant;
@@ -50,7 +51,7 @@ struct ksched_request {
 /* What became of it. */
 struct ksched_status {
 	__u32 served;	/* generation of the last grant that was carried out or refused */
-	__s32 outcome;	/* of that grant: 0, or a negative error: -ESRCH the handle is stale, -EBUSY it has a grant */
+	__s32 outcome;	/* of that grant: 0, or a negative error: -ESRCH the handle is stale, -EBUSY one waits for it */
 	__u32 holder;	/* handle of the thread that has the core; 0: none, the core is idle as far as we know */
 	__u32 watching; /* 1: the CPU watches the request line, a grant written before this was read needs no kick */
 	__u64 reserved[6];
@@ -111,7 +112,10 @@ struct ksched_mask {
  */
 #define KSCHED_IOC_ENROL _IOW(KSCHED_IOC_MAGIC, 1, struct ksched_enrol)
 #define KSCHED_IOC_PARK _IO(KSCHED_IOC_MAGIC, 2)
-/* Any thread of the same process: PARK on this file returns ECANCELED, now or the next time it would sleep. */
+/*
+ * Any thread of the same process: PARK on this file returns ECANCELED, now or the next time it would sleep, whatever
+ * the IOKernel does with the thread meanwhile.
+ */
 #define KSCHED_IOC_UNPARK _IO(KSCHED_IOC_MAGIC, 3)
 
 /* The IOKernel: CAP_SYS_ADMIN, or the group that the module parameter `group` names. EBUSY: somebody else is it. */
@@ -122,7 +126,7 @@ struct ksched_mask {
 /* arg: a CPU. It looks at its request line. */
 #define KSCHED_IOC_KICK _IO(KSCHED_IOC_MAGIC, 19)
 #define KSCHED_IOC_KICK_MASK _IOW(KSCHED_IOC_MAGIC, 20, struct ksched_mask)
-/* arg: a handle. The thread loses its core and goes on under Linux's scheduler until it parks. */
+/* arg: a handle. The thread loses its core, and one that waits for it, and goes on under Linux until it parks. */
 #define KSCHED_IOC_EVICT _IO(KSCHED_IOC_MAGIC, 21)
 
 #ifdef __cplusplus
@@ -130,6 +134,18 @@ struct ksched_mask {
 #else
 #define KSCHED_ASSERT(condition) _Static_assert(condition, #condition)
 #endif
+/* offsetof, whose header Linux and user space call by different names. */
+#define KSCHED_AT(type, field, offset) KSCHED_ASSERT(__builtin_offsetof(struct type, field) == (offset))
+KSCHED_AT(ksched_request, issued, 8);
+KSCHED_AT(ksched_request, cede, 16);
+KSCHED_AT(ksched_request, yield, 20);
+KSCHED_AT(ksched_status, outcome, 4);
+KSCHED_AT(ksched_status, holder, 8);
+KSCHED_AT(ksched_status, watching, 12);
+KSCHED_AT(ksched_stats, astray, 56);
+KSCHED_AT(ksched_stats, latency, 64);
+KSCHED_AT(ksched_adopt, handle, 8);
+KSCHED_AT(ksched_enrol, yield_signal, 8);
 KSCHED_ASSERT(sizeof(struct ksched_request) == 64);
 KSCHED_ASSERT(sizeof(struct ksched_status) == 64);
 KSCHED_ASSERT(sizeof(struct ksched_stats) == 384);

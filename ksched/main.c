@@ -6,6 +6,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -56,10 +57,13 @@ static int ksched_file_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Nobody kills himself through us, and nobody is stopped. */
+/*
+ * Nobody kills himself through us, and nobody is stopped. What stops a process, or makes it go on, walks all its
+ * threads when it is sent, and that would be in the interrupt of a kick.
+ */
 static bool signal_is_fit(int signal)
 {
-	return signal >= 0 && signal <= SIGRTMAX && signal != SIGKILL && signal != SIGSTOP;
+	return signal >= 0 && signal <= SIGRTMAX && signal != SIGKILL && !sig_kernel_stop(signal) && signal != SIGCONT;
 }
 
 static long enrol(struct ksched_file *f, void __user *user)
@@ -243,12 +247,17 @@ static int __init ksched_init(void)
 	error = ksched_threads_init();
 	if (error)
 		goto no_threads;
+	error = ksched_bind_init();
+	if (error)
+		goto no_bind;
 	error = misc_register(&ksched_device);
 	if (error)
 		goto no_device;
 	return 0;
 
 no_device:
+	ksched_bind_exit();
+no_bind:
 	ksched_threads_exit();
 no_threads:
 	ksched_cores_exit();
@@ -258,6 +267,7 @@ no_threads:
 static void __exit ksched_exit(void)
 {
 	misc_deregister(&ksched_device);
+	ksched_bind_exit();
 	ksched_threads_exit();
 	ksched_cores_exit();
 }

@@ -7,7 +7,7 @@
  *     ^                 |                             |
  *     +-- signal, release, the IOKernel's end --------+-- evict, release, the IOKernel's end
  *
- * A thread's affinity follows its state: its core's CPU while it is HOLDING, its own (`home`) while it is LOOSE.
+ * A thread's affinity follows its state: see bind.c.
  */
 #include <linux/hashtable.h>
 #include <linux/mm.h>
@@ -45,39 +45,18 @@ struct ksched_thread *ksched_find_task(const struct task_struct *task)
 	return NULL;
 }
 
-/*
- * Makes the affinity what the state says, however often that changes meanwhile. Sleeps. A core whose CPU is offline
- * binds to nothing: its holder runs where it may.
- */
-static void settle(struct ksched_thread *t)
+/* Why PARK returns without a core; 0: it need not. What is told has been told. Called with the thread's lock held. */
+static int take_verdict(struct ksched_thread *t)
 {
-	struct ksched_core *core;
-	bool again;
-
-	do {
-		core = READ_ONCE(t->core);
-		if (!core || set_cpus_allowed_ptr(t->task, cpumask_of(core->cpu)))
-			set_cpus_allowed_ptr(t->task, &t->home);
-		raw_spin_lock_irq(&t->lock);
-		again = t->core != core;
-		raw_spin_unlock_irq(&t->lock);
-	} while (again);
-}
-
-static void on_settle(struct work_struct *work)
-{
-	struct ksched_thread *t = container_of(work, struct ksched_thread, settle);
-
-	settle(t);
-	ksched_thread_put(t);
-}
-
-/* For where sleeping is not allowed. The caller has a reference. */
-void ksched_settle_later(struct ksched_thread *t)
-{
-	refcount_inc(&t->refs);
-	if (!queue_work(ksched_workqueue, &t->settle))
-		refcount_dec(&t->refs);
+	if (t->unparked) {
+		t->unparked = false;
+		return -ECANCELED;
+	}
+	if (t->released) {
+		t->released = false;
+		return -ENODEV;
+	}
+	return 0;
 }
 
 /*
@@ -97,11 +76,10 @@ static int wait_for_core(struct ksched_thread *t)
 	} else if (!READ_ONCE(ksched_claimed)) {
 		/* Whoever clears it looks for parked threads afterwards, under their locks. */
 		error = -ENODEV;
-	} else if (t->verdict) {
-		error = t->verdict;
-		t->verdict = 0;
 	} else {
-		t->state = KSCHED_PARKED;
+		error = take_verdict(t);
+		if (!error)
+			t->state = KSCHED_PARKED;
 	}
 	raw_spin_unlock_irq(&t->lock);
 	if (error)
@@ -120,8 +98,7 @@ static int wait_for_core(struct ksched_thread *t)
 		t->state = KSCHED_LOOSE;
 		error = -EINTR;
 	} else if (t->state != KSCHED_HOLDING) {
-		error = t->verdict;
-		t->verdict = 0;
+		error = take_verdict(t);
 	}
 	raw_spin_unlock_irq(&t->lock);
 	return error;
@@ -140,17 +117,17 @@ int ksched_park(struct ksched_thread *t)
 	error = wait_for_core(t);
 	core = READ_ONCE(t->core);
 	if (!core || raw_smp_processor_id() != core->cpu || !cpumask_equal(current->cpus_ptr, cpumask_of(core->cpu)))
-		settle(t);
+		ksched_settle(t);
 	if (!error)
 		ksched_returned(t);
 	return error;
 }
 
-/* PARK returns with this: now if the thread sleeps in it, else the next time. */
-void ksched_wake_with(struct ksched_thread *t, int verdict)
+/* PARK returns with a verdict, a flag of the thread's: now if the thread sleeps in it, else the next time. */
+static void wake_with(struct ksched_thread *t, bool *verdict)
 {
 	raw_spin_lock_irq(&t->lock);
-	t->verdict = verdict;
+	WRITE_ONCE(*verdict, true);
 	if (t->state == KSCHED_PARKED) {
 		t->state = KSCHED_LOOSE;
 		wake_up_process(t->task);
@@ -158,11 +135,16 @@ void ksched_wake_with(struct ksched_thread *t, int verdict)
 	raw_spin_unlock_irq(&t->lock);
 }
 
+void ksched_wake_released(struct ksched_thread *t)
+{
+	wake_with(t, &t->released);
+}
+
 int ksched_unpark(struct ksched_thread *t)
 {
 	if (!same_thread_group(t->task, current))
 		return -EPERM;
-	ksched_wake_with(t, -ECANCELED);
+	wake_with(t, &t->unparked);
 	return 0;
 }
 
@@ -176,8 +158,9 @@ int ksched_enrol(const struct ksched_enrol *enrol, struct ksched_thread **result
 	t->task = get_task_struct(current);
 	t->cede_signal = enrol->cede_signal;
 	t->yield_signal = enrol->yield_signal;
-	cpumask_copy(&t->home, current->cpus_ptr);
-	INIT_WORK(&t->settle, on_settle);
+	t->bound_cpu = -1;
+	mutex_init(&t->settling);
+	INIT_WORK(&t->settle, ksched_on_settle);
 	raw_spin_lock_init(&t->lock);
 
 	spin_lock(&ksched_threads_lock);
@@ -223,17 +206,25 @@ static void strip(struct ksched_thread *t)
 void ksched_release(struct ksched_thread *t)
 {
 	strip(t);
-	ksched_wake_with(t, -ENODEV);
+	ksched_wake_released(t);
 }
 
-/* There is no IOKernel any more. Called with ksched_threads_lock held, ksched_claimed false. */
+/*
+ * There is no IOKernel any more, and no other one yet: who enrols meanwhile is not told, and need not be. A bucket at a
+ * time, for anybody may enrol, and others' calls wait for the lock.
+ */
 void ksched_release_all(void)
 {
 	struct ksched_thread *t;
 	int bucket;
 
-	hash_for_each(threads, bucket, t, node)
-		ksched_release(t);
+	for (bucket = 0; bucket < HASH_SIZE(threads); bucket++) {
+		spin_lock(&ksched_threads_lock);
+		hlist_for_each_entry(t, &threads[bucket], node)
+			ksched_release(t);
+		spin_unlock(&ksched_threads_lock);
+		cond_resched();
+	}
 }
 
 /* The enrolment is over: exit, exec, or the file was closed. The caller has a reference. Does not sleep. */
@@ -283,7 +274,6 @@ static void on_exec(void)
 	end_current();
 }
 
-/* A child would inherit the binding to its parent's core, which it was not granted. It has not run yet. */
 static void on_fork(struct task_struct *child)
 {
 	struct ksched_thread *t;
@@ -291,7 +281,7 @@ static void on_fork(struct task_struct *child)
 	rcu_read_lock();
 	t = ksched_find_task(current);
 	if (t)
-		ksched_bind_asleep(child, &t->home, TASK_NEW);
+		ksched_unbind_child(t, child);
 	rcu_read_unlock();
 }
 

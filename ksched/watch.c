@@ -30,7 +30,7 @@ static bool asked_for(const struct ksched_core *core)
 static bool wanted(const struct ksched_thread *t)
 {
 	return need_resched() || !single_task_running() || signal_pending(current) || READ_ONCE(t->next) ||
-	       READ_ONCE(t->verdict) || !READ_ONCE(ksched_claimed);
+	       READ_ONCE(t->unparked) || READ_ONCE(t->released) || !READ_ONCE(ksched_claimed);
 }
 
 /* Called by the thread that has just given the core back. */

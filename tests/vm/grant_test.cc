@@ -19,16 +19,39 @@ TEST_F(KschedTest, OneIoKernelAtATime) {
   EXPECT_TRUE(KschedDevice::Claim());
 }
 
-TEST_F(KschedTest, ClaimingNeedsPrivilege) {
-  device_.reset();
+bool Claims(gid_t group) {
   const pid_t child = fork();
   if (child == 0) {
-    if (setgid(65534) != 0 || setuid(65534) != 0) _exit(2);
-    _exit(KschedDevice::Claim() ? 1 : 0);
+    if (setgid(group) != 0 || setuid(65534) != 0) _exit(2);
+    _exit(KschedDevice::Claim() ? 0 : 1);
   }
   int status = 0;
   waitpid(child, &status, 0);
-  EXPECT_EQ(0, status);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+  return status == 0;
+}
+
+TEST_F(KschedTest, ClaimingNeedsPrivilege) {
+  device_.reset();
+  EXPECT_FALSE(Claims(65534));
+}
+
+TEST_F(KschedTest, AGroupMayClaimIfTheModuleWasToldSo) {
+  device_.reset();
+  ASSERT_EQ(0, system("rmmod ksched && insmod /sluice/ksched.ko group=777"));
+  EXPECT_TRUE(Claims(777));
+  EXPECT_FALSE(Claims(778));
+  ASSERT_EQ(0, system("rmmod ksched && insmod /sluice/ksched.ko"));
+  EXPECT_FALSE(Claims(777));
+}
+
+// What stops a process walks all its threads, and the sender is an interrupt.
+TEST_F(KschedTest, NobodyIsStoppedOrKilledByTheSignalHeNames) {
+  for (const int number : {SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGRTMAX + 1, -1}) {
+    EXPECT_EQ(EINVAL, Enrolment(number, 0).error()) << number;
+    EXPECT_EQ(EINVAL, Enrolment(0, number).error()) << number;
+  }
+  EXPECT_EQ(0, Enrolment(0, SIGRTMAX).error());
 }
 
 TEST_F(KschedTest, OnlyTheIoKernelKicksAdoptsAndMaps) {
@@ -122,6 +145,30 @@ TEST_F(KschedTest, AThreadIsGrantedOneCoreAtATime) {
   EXPECT_TRUE(Idle(2));
   go = true;
   thread.join();
+}
+
+// An app says in memory that it has parked before it calls, so its next grant may come while it still has the last
+// core.
+TEST_F(KschedTest, AGrantThatComesWhileItHasAnotherCoreIsHadOnceItParks) {
+  const auto worker = MakeWorker();
+  const uint32_t handle = Adopt(*worker);
+  worker->Hold(true);
+  Give(1, handle);
+  ASSERT_TRUE(Eventually([&] { return worker->grants() == 1; }));
+  const uint32_t second = Give(2, handle);
+  ASSERT_TRUE(Eventually([&] { return device_->Served(2) == second; }));
+  EXPECT_EQ(0, device_->Outcome(2));
+  EXPECT_EQ(handle, device_->Holder(1));
+  EXPECT_EQ(handle, device_->Holder(2));
+  const uint32_t third = Give(3, handle);
+  ASSERT_TRUE(Eventually([&] { return device_->Served(3) == third; }));
+  EXPECT_EQ(-EBUSY, device_->Outcome(3));
+  EXPECT_TRUE(Idle(3));
+  EXPECT_EQ(1u, worker->grants());
+  worker->Hold(false);
+  ASSERT_TRUE(Eventually([&] { return worker->grants() == 2; }));
+  EXPECT_EQ(2, worker->cpu());
+  EXPECT_TRUE(Eventually([&] { return Idle(1) && Idle(2); }));
 }
 
 TEST_F(KschedTest, AHeldCoreGoesStraightToTheNextWhenItsHolderParks) {

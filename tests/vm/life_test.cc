@@ -1,99 +1,15 @@
-// life_test.cc - what else happens to a thread that has, or waits for, a core: every odd case of ksched/README.md.
+// life_test.cc - what else happens to a thread that has, or waits for, a core: the odd cases of ksched/README.md, but
+// for those of its affinity (affinity_test.cc).
 #include <fcntl.h>
 #include <sys/ptrace.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/time.h>
 
 #include <cstdlib>
-#include <fstream>
 
-#include "tests/vm/rig.h"
+#include "tests/vm/app.h"
 
 namespace sluice::vm {
 namespace {
-
-// A process with one enrolled thread, its main one, that runs `main` and says who it is.
-class App {
- public:
-  explicit App(const std::function<void(const Enrolment&)>& main) {
-    int ready[2];
-    EXPECT_EQ(0, pipe(ready));
-    cpu_set_t all;
-    CPU_ZERO(&all);
-    for (int cpu = 0; cpu <= static_cast<int>(kLastCore); ++cpu) CPU_SET(cpu, &all);
-    pid_ = fork();
-    if (pid_ == 0) {
-      // The IOKernel's file, too: as long as somebody has it the IOKernel lives.
-      for (int fd = 3; fd < 64; ++fd) {
-        if (fd != ready[1]) close(fd);
-      }
-      sched_setaffinity(0, sizeof all, &all);
-      const Enrolment enrolment(SIGURG, 0);
-      signal(SIGURG, [](int) {});
-      if (write(ready[1], "r", 1) != 1) _exit(1);
-      main(enrolment);
-      _exit(0);
-    }
-    char byte;
-    EXPECT_EQ(1, read(ready[0], &byte, 1));
-    close(ready[0]);
-    close(ready[1]);
-  }
-  ~App() { Kill(); }
-  App(const App&) = delete;
-  App& operator=(const App&) = delete;
-
-  [[nodiscard]] pid_t pid() const { return pid_; }
-  void Kill() {
-    if (pid_ <= 0) return;
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-    pid_ = 0;
-  }
-  // What it ended with; -1: it does not end.
-  int Wait() {
-    int status = -1;
-    if (Eventually([&] { return waitpid(pid_, &status, WNOHANG) == pid_; })) pid_ = 0;
-    return status;
-  }
-
- private:
-  pid_t pid_;
-};
-
-void ParkForEver(const Enrolment& enrolment) {
-  while (true) (void)enrolment.Park();
-}
-void SpinWhenGranted(const Enrolment& enrolment) {
-  (void)enrolment.Park();
-  while (true) asm volatile("pause");
-}
-
-// The state letter of /proc/PID/stat.
-char StateOf(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(file, text);
-  const size_t name = text.rfind(')');
-  return name == std::string::npos ? '?' : text[name + 2];
-}
-bool Write(const std::string& path, const std::string& text) {
-  std::ofstream file(path);
-  file << text << std::flush;
-  return file.good();
-}
-
-class LifeTest : public KschedTest {
- protected:
-  uint32_t Adopt(const App& app) { return device_->Adopt(app.pid(), app.pid()).value_or(0); }
-  using KschedTest::Adopt;
-  // Grants the core and waits until somebody has it.
-  uint32_t GiveAndWait(uint32_t cpu, uint32_t handle) {
-    const uint32_t generation = Give(cpu, handle);
-    EXPECT_TRUE(Eventually([&] { return device_->Served(cpu) == generation; }));
-    return generation;
-  }
-};
 
 TEST_F(LifeTest, KilledWhileItHasTheCore) {
   App app(SpinWhenGranted);
@@ -156,6 +72,24 @@ TEST_F(LifeTest, AThreadIdIsNotAThread) {
   EXPECT_EQ(ESRCH, device_->Evict(handle));
 }
 
+// A grant is for the thread, not for whoever has its number next.
+TEST_F(LifeTest, ANumberThatComesBackIsAnotherThread) {
+  App first(ParkForEver);
+  const pid_t pid = first.pid();
+  const uint32_t handle = Adopt(first);
+  first.Kill();
+  App second(ParkForEver, pid);
+  ASSERT_EQ(pid, second.pid());
+  ASSERT_TRUE(Eventually([&] { return StateOf(pid) == 'S'; }));
+  GiveAndWait(1, handle);
+  EXPECT_EQ(-ESRCH, device_->Outcome(1));
+  EXPECT_EQ(ESRCH, device_->Evict(handle));
+  const uint32_t again = Adopt(second);
+  EXPECT_NE(handle, again);
+  GiveAndWait(1, again);
+  EXPECT_EQ(0, device_->Outcome(1));
+}
+
 TEST_F(LifeTest, AnExecEndsTheEnrolmentAndTheBinding) {
   // The program that comes says how many CPUs it may use.
   App app([](const Enrolment& enrolment) {
@@ -171,20 +105,6 @@ TEST_F(LifeTest, AnExecEndsTheEnrolmentAndTheBinding) {
   const int status = app.Wait();
   EXPECT_EQ(7, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
   EXPECT_EQ(ESRCH, device_->Release(handle));
-}
-
-TEST_F(LifeTest, AChildIsNeitherEnrolledNorBound) {
-  App app([](const Enrolment& enrolment) {
-    (void)enrolment.Park();
-    const pid_t child = fork();
-    if (child == 0) _exit(CpuCount(0) == 4 && enrolment.Park() == EPERM ? 0 : 1);
-    int status = 0;
-    waitpid(child, &status, 0);
-    _exit(WEXITSTATUS(status) == 0 && CpuCount(0) == 1 ? 0 : 1);
-  });
-  Give(2, Adopt(app));
-  EXPECT_EQ(0, app.Wait());
-  EXPECT_TRUE(Eventually([&] { return Idle(2); }));
 }
 
 TEST_F(LifeTest, ASignalEndsTheParkAndTheThreadRunsWhereItMay) {
@@ -222,17 +142,43 @@ TEST_F(LifeTest, StoppedByATracerWhileParked) {
   EXPECT_TRUE(Eventually([&] { return Idle(2); }));
 }
 
-TEST_F(LifeTest, StoppedWhileItHasTheCoreItIsPutOffOnceAnotherWaits) {
+// What does not park, for whatever reason, is put off its core once another grant waits.
+class WhoStays : public LifeTest {
+ protected:
+  void IsPutOff(const App& app) {
+    const auto worker = MakeWorker();
+    Give(1, Adopt(*worker));
+    EXPECT_TRUE(Eventually([&] { return worker->grants() == 1; }));
+    EXPECT_EQ(1, worker->cpu());
+    EXPECT_EQ(1u, device_->Stats(1).evictions);
+    EXPECT_TRUE(Eventually([&] { return CpuCount(app.pid()) == 4; }));
+  }
+};
+
+TEST_F(WhoStays, BecauseItNeverParks) {
+  App app(SpinWhenGranted);
+  GiveAndWait(1, Adopt(app));
+  IsPutOff(app);
+}
+
+TEST_F(WhoStays, BecauseItIsStopped) {
   App app(SpinWhenGranted);
   GiveAndWait(1, Adopt(app));
   kill(app.pid(), SIGSTOP);
   ASSERT_TRUE(Eventually([&] { return StateOf(app.pid()) == 'T'; }));
-  const auto worker = MakeWorker();
-  Give(1, Adopt(*worker));
-  EXPECT_TRUE(Eventually([&] { return worker->grants() == 1; }));
-  EXPECT_EQ(1, worker->cpu());
-  EXPECT_EQ(1u, device_->Stats(1).evictions);
-  EXPECT_TRUE(Eventually([&] { return CpuCount(app.pid()) == 4; }));
+  IsPutOff(app);
+}
+
+TEST_F(WhoStays, BecauseItsCgroupIsFrozen) {
+  Cgroup group("ksched-frozen");
+  App app(SpinWhenGranted);
+  group.Add(app);
+  const uint32_t handle = Adopt(app);
+  GiveAndWait(1, handle);
+  group.Freeze(true);
+  EXPECT_EQ(handle, device_->Holder(1));
+  IsPutOff(app);
+  group.Freeze(false);
 }
 
 TEST_F(LifeTest, AnEvictedThreadGoesOnUnderLinux) {
@@ -262,6 +208,30 @@ TEST_F(LifeTest, UnparkEndsThisParkOrTheNext) {
   EXPECT_EQ(ECANCELED, self.Park());
 }
 
+// Whatever the IOKernel does with the thread before it parks; and what that has to say is not lost either.
+TEST_F(LifeTest, AnUnparkIsNotLostToAnAdoptionOrARelease) {
+  const Enrolment self;
+  ASSERT_EQ(0, self.Unpark());
+  uint32_t handle = device_->Adopt(getpid(), gettid()).value();
+  // Should it sleep, signals end that.
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  sigaction(SIGALRM, &action, nullptr);
+  const itimerval every_5_s{{5, 0}, {5, 0}}, never{};
+  setitimer(ITIMER_REAL, &every_5_s, nullptr);
+  EXPECT_EQ(ECANCELED, self.Park());
+  ASSERT_EQ(0, self.Unpark());
+  EXPECT_EQ(0, device_->Release(handle));
+  EXPECT_EQ(ECANCELED, self.Park());
+  EXPECT_EQ(ENODEV, self.Park());
+  ASSERT_EQ(0, self.Unpark());
+  handle = device_->Adopt(getpid(), gettid()).value();
+  EXPECT_EQ(0, device_->Release(handle));
+  EXPECT_TRUE(device_->Adopt(getpid(), gettid()));
+  EXPECT_EQ(ECANCELED, self.Park());
+  setitimer(ITIMER_REAL, &never, nullptr);
+}
+
 TEST_F(LifeTest, WhenTheIoKernelDiesEveryThreadIsLinuxsAgain) {
   App spinner(SpinWhenGranted);
   App parked([](const Enrolment& enrolment) {
@@ -277,68 +247,21 @@ TEST_F(LifeTest, WhenTheIoKernelDiesEveryThreadIsLinuxsAgain) {
   EXPECT_TRUE(KschedDevice::Claim());
 }
 
-// Nobody leaves a core through its CPU: the grant stands, the thread runs elsewhere until it parks.
-TEST_F(LifeTest, ACpuThatGoesOffline) {
-  const auto worker = MakeWorker();
-  const uint32_t handle = Adopt(*worker);
-  worker->Hold(true);
-  Give(3, handle);
-  ASSERT_TRUE(Eventually([&] { return worker->grants() == 1; }));
-  ASSERT_TRUE(Write("/sys/devices/system/cpu/cpu3/online", "0"));
-  EXPECT_EQ(handle, device_->Holder(3));
-  worker->Hold(false);
-  EXPECT_TRUE(Eventually([&] { return Idle(3); }));
-  Give(3, handle);
-  EXPECT_TRUE(Eventually([&] { return worker->grants() == 2; }));
-  EXPECT_NE(3, worker->cpu());
-  EXPECT_TRUE(Eventually([&] { return Idle(3); }));
-  EXPECT_EQ(1u, device_->Stats(3).astray);
-  ASSERT_TRUE(Write("/sys/devices/system/cpu/cpu3/online", "1"));
-  Give(3, handle);
-  EXPECT_TRUE(Eventually([&] { return worker->grants() == 3; }));
-  EXPECT_EQ(3, worker->cpu());
-}
-
-// A change of a cpuset takes the thread off its core; the next grant binds it again.
-TEST_F(LifeTest, ACpusetThatChanges) {
-  const std::string group = "/sys/fs/cgroup/ksched-cpuset";
-  ASSERT_TRUE(mkdir(group.c_str(), 0755) == 0 || errno == EEXIST);
-  ASSERT_TRUE(Write(group + "/cpuset.cpus", "0-3"));
-  App app(SpinWhenGranted);
-  ASSERT_TRUE(Write(group + "/cgroup.procs", std::to_string(app.pid())));
-  const uint32_t handle = Adopt(app);
-  GiveAndWait(1, handle);
-  ASSERT_TRUE(Eventually([&] { return CpuCount(app.pid()) == 1; }));
-  ASSERT_TRUE(Write(group + "/cpuset.cpus", "2-3"));
-  EXPECT_EQ(handle, device_->Holder(1));
-  EXPECT_EQ(0, device_->Evict(handle));
-  EXPECT_TRUE(Idle(1));
-  app.Kill();
-  EXPECT_TRUE(Eventually([&] { return rmdir(group.c_str()) == 0; }));
-}
-
 // Frozen in its park, it is granted a core all the same; it has it once it thaws.
 TEST_F(LifeTest, AFrozenCgroup) {
-  const std::string group = "/sys/fs/cgroup/ksched-frozen";
-  ASSERT_TRUE(mkdir(group.c_str(), 0755) == 0 || errno == EEXIST);
+  Cgroup group("ksched-frozen");
   App app([](const Enrolment& enrolment) {
     while (enrolment.Park() == EINTR) {
     }
     _exit(sched_getcpu() == 1 ? 0 : 1);
   });
-  ASSERT_TRUE(Write(group + "/cgroup.procs", std::to_string(app.pid())));
+  group.Add(app);
   const uint32_t handle = Adopt(app);
   ASSERT_TRUE(Eventually([&] { return StateOf(app.pid()) == 'S'; }));
-  ASSERT_TRUE(Write(group + "/cgroup.freeze", "1"));
-  ASSERT_TRUE(Eventually([&] {
-    std::ifstream events(group + "/cgroup.events");
-    std::string text((std::istreambuf_iterator<char>(events)), {});
-    return text.find("frozen 1") != std::string::npos;
-  }));
+  group.Freeze(true);
   GiveAndWait(1, handle);
-  ASSERT_TRUE(Write(group + "/cgroup.freeze", "0"));
+  group.Freeze(false);
   EXPECT_EQ(0, app.Wait());
-  EXPECT_TRUE(Eventually([&] { return rmdir(group.c_str()) == 0; }));
 }
 
 TEST_F(LifeTest, TheModuleStaysWhileItIsUsed) {
