@@ -18,16 +18,21 @@ FIGURES = [("median", "p50_us", "p50 in us", True), ("99 %", "p99_us", "p99 in u
 FIRST_FIGURE = "mean_us"  # the columns before it are inputs
 
 
+def refuse(sentence):
+    print(f"plot_sweep.py: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
 def read(path):
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        sys.exit(f"plot_sweep.py: {path}: {error}")
+        refuse(f"{path}: {error}")
     wanted = ["load", "rate_per_s", FIRST_FIGURE] + [column for _, column, _, _ in FIGURES]
     missing = [column for column in wanted if not rows or column not in rows[0]]
     if missing:
-        sys.exit(f"plot_sweep.py: {path}: not the CSV of a sweep, without {', '.join(missing)}")
+        refuse(f"{path}: not the CSV of a sweep, without {', '.join(missing)}")
     return rows
 
 
@@ -50,9 +55,9 @@ def axis(rows, asked):
     """The column of the x axis: the load, if it was varied, else the first number that was."""
     numbers = [column for column in varied(rows) if all(is_number(row[column]) for row in rows)]
     if asked and asked not in numbers:
-        sys.exit(f"plot_sweep.py: --x: got '{asked}', allowed is a number that was varied: {', '.join(numbers) or 'none'}")
+        refuse(f"--x: got '{asked}', allowed is a number that was varied: {', '.join(numbers) or 'none'}")
     if not numbers:
-        sys.exit("plot_sweep.py: no number was varied: there is nothing to draw")
+        refuse("no number was varied: there is nothing to draw")
     return asked or ("load" if "load" in numbers else numbers[0])
 
 
@@ -63,10 +68,12 @@ def main():
     parser.add_argument("--x", metavar="COLUMN", help="of the x axis (load)")
     parser.add_argument("--out", help="the PNG (the CSV's name with .png)")
     parsed = parser.parse_args()
+    out = parsed.out or os.path.splitext(parsed.csv)[0] + ".png"
+    if not os.path.isdir(os.path.dirname(out) or "."):
+        refuse(f"{out}: there is no directory {os.path.dirname(out)}")
     rows = read(parsed.csv)
     x = axis(rows, parsed.x)
     others = [column for column in varied(rows) if column != x]
-    out = parsed.out or os.path.splitext(parsed.csv)[0] + ".png"
 
     def label(row):
         return ", ".join(f"{column} {row[column] or 'none'}" for column in others) or "all"

@@ -54,7 +54,7 @@ class Experiments(unittest.TestCase):
         self.is_png(self.path("sweep.png"))
         self.assertIn("lines: congestion standing-queue; congestion delay\n", drawn.stdout)
         wrong = script("plot_sweep.py", self.path("sweep.csv"), "--x", "seed")
-        self.assertNotEqual(wrong.returncode, 0)
+        self.assertEqual(wrong.returncode, 2)
         self.assertIn("'seed', allowed is a number that was varied: load", wrong.stderr)
 
     def test_danian_draws_what_a_pick_costs(self):
