@@ -46,15 +46,23 @@ inline RunResult Result(const RunPlan& plan) {
 
 inline const Recorder& Requests(const RunResult& result) { return result.ledger.recorders()[0]; }
 
-// What `figure` gives for each seed: the mean, and half the width of its 99 % interval (Student, 9 degrees of freedom).
+// What `figures` gives for each seed, one by one: the mean, and half the width of its 99 % interval (Student, 9 degrees
+// of freedom).
+inline std::vector<Interval> AllOverSeeds(const std::function<std::vector<double>(uint64_t)>& figures) {
+  std::vector<std::vector<double>> runs;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) runs.push_back(figures(seed));
+  std::vector<Interval> intervals;
+  for (size_t i = 0; i < runs[0].size(); ++i) {
+    double sum = 0, squares = 0;
+    for (const auto& run : runs) sum += run[i];
+    const double mean = sum / kSeeds;
+    for (const auto& run : runs) squares += (run[i] - mean) * (run[i] - mean);
+    intervals.push_back({mean, 3.2498 * std::sqrt(squares / (kSeeds - 1) / kSeeds)});
+  }
+  return intervals;
+}
 inline Interval OverSeeds(const std::function<double(uint64_t)>& figure) {
-  std::vector<double> figures;
-  double sum = 0, squares = 0;
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) figures.push_back(figure(seed));
-  for (const double f : figures) sum += f;
-  const double mean = sum / kSeeds;
-  for (const double f : figures) squares += (f - mean) * (f - mean);
-  return {mean, 3.2498 * std::sqrt(squares / (kSeeds - 1) / kSeeds)};
+  return AllOverSeeds([&](uint64_t seed) { return std::vector{figure(seed)}; })[0];
 }
 
 // `widest`: an interval wider than that share of the theory would show nothing.

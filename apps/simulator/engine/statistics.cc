@@ -45,6 +45,11 @@ void Recorder::Merge(const Recorder& other) {
   sojourn_ += other.sojourn_;
   slowdown_ += other.slowdown_;
   histogram_.Merge(other.histogram_);
+  waits_.Merge(other.waits_);
+  for (size_t i = 0; i < sizes_.size(); ++i) {
+    sizes_[i].slowdown += other.sizes_[i].slowdown;
+    sizes_[i].count += other.sizes_[i].count;
+  }
   for (size_t i = 0; i < batches_.size(); ++i) {
     batches_[i].wait += other.batches_[i].wait;
     batches_[i].count += other.batches_[i].count;
@@ -59,6 +64,11 @@ double Recorder::MeanUs() const {
 double Recorder::MeanSlowdown() const {
   const uint64_t count = histogram_.Count();
   return count == 0 ? 0 : slowdown_ / static_cast<double>(count);
+}
+
+double Recorder::MeanSlowdown(Time service) const {
+  const Size& size = sizes_[SizeClass(service)];
+  return size.count == 0 ? 0 : size.slowdown / static_cast<double>(size.count);
 }
 
 Interval Recorder::WaitUs() const {

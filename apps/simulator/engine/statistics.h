@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -32,32 +34,49 @@ class Recorder {
   void Done(const Request& request, Time now) {
     const Time sojourn = now - request.arrival;
     if (request.number < warm_up_) return;
+    const Time wait = sojourn - request.service;
     histogram_.Record(sojourn / kNs);
+    waits_.Record(wait / kNs);
     sojourn_ += sojourn;
     Batch& batch = batches_[static_cast<uint64_t>(request.number - warm_up_) * kBatches / counted_];
-    batch.wait += sojourn - request.service;
+    batch.wait += wait;
     batch.count++;
-    if (request.service > 0) slowdown_ += static_cast<double>(sojourn) / static_cast<double>(request.service);
+    if (request.service == 0) return;
+    const double slowdown = static_cast<double>(sojourn) / static_cast<double>(request.service);
+    slowdown_ += slowdown;
+    Size& size = sizes_[SizeClass(request.service)];
+    size.slowdown += slowdown;
+    size.count++;
   }
 
   void Merge(const Recorder& other);
 
   [[nodiscard]] const abi::Histogram& histogram() const { return histogram_; }  // ns
   [[nodiscard]] double MeanUs() const;
-  [[nodiscard]] Interval WaitUs() const;  // sojourn less service
+  [[nodiscard]] Interval WaitUs() const;                                // sojourn less service
+  [[nodiscard]] const abi::Histogram& waits() const { return waits_; }  // ns
   [[nodiscard]] double MeanSlowdown() const;
+  // Only of the requests whose service time is of the same octave as this one.
+  [[nodiscard]] double MeanSlowdown(Time service) const;
 
  private:
   struct Batch {
     unsigned __int128 wait = 0;
     uint64_t count = 0;
   };
+  struct Size {
+    double slowdown = 0;
+    uint64_t count = 0;
+  };
+  static size_t SizeClass(Time service) { return static_cast<size_t>(std::bit_width(service)); }
+
   uint32_t warm_up_;
   uint32_t counted_;
   unsigned __int128 sojourn_ = 0;
   double slowdown_ = 0;
+  std::array<Size, 65> sizes_;  // by octave of the service time
   std::vector<Batch> batches_;
-  abi::Histogram histogram_;
+  abi::Histogram histogram_, waits_;
 };
 
 // Latencies by the time of arrival, of all apps together.
