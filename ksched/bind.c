@@ -122,11 +122,11 @@ void ksched_unbind_child(struct ksched_thread *t, struct task_struct *child)
 
 /*
  * When any CPU goes off or comes back, Linux gives all tasks in cpusets the masks of those again, holders of other
- * cores among them. It does so by work of its own, and nobody says when that is done: holders are looked at for a
- * second.
+ * cores among them. It does so by work of its own, and nobody says when that is done: holders are looked at soon, then
+ * less and less often, for 25 s.
  */
-#define LOOKS 10
-static atomic_t looks_left;
+#define LOOKS 8
+static atomic_t looks;
 static int hotplug_state;
 
 static void on_look(struct work_struct *work);
@@ -135,6 +135,7 @@ static DECLARE_DELAYED_WORK(look, on_look);
 static void on_look(struct work_struct *work)
 {
 	unsigned int cpu;
+	int looked;
 
 	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
 		struct ksched_core *core = &ksched_cores[cpu];
@@ -144,14 +145,15 @@ static void on_look(struct work_struct *work)
 			ksched_settle_later(core->holder);
 		raw_spin_unlock_irq(&core->lock);
 	}
-	if (atomic_dec_if_positive(&looks_left) > 0)
-		queue_delayed_work(ksched_workqueue, &look, HZ / LOOKS);
+	looked = atomic_inc_return(&looks);
+	if (looked < LOOKS)
+		queue_delayed_work(ksched_workqueue, &look, (HZ / 10) << looked);
 }
 
 static int on_hotplug(unsigned int cpu)
 {
-	atomic_set(&looks_left, LOOKS);
-	mod_delayed_work(ksched_workqueue, &look, HZ / LOOKS);
+	atomic_set(&looks, 0);
+	mod_delayed_work(ksched_workqueue, &look, HZ / 10);
 	return 0;
 }
 
