@@ -35,6 +35,7 @@ Allocator::Impl::Impl(const AllocatorOptions& opts, AllocatorPolicies made, Gran
   order.reserve(slots);
   signals.resize(slots);
   segments.reserve(slots);
+  due_turns.reserve(slots);
   started.reserve(slots);
   parked.reserve(slots);
   ceding.reserve(slots);

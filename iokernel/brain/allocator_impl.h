@@ -59,6 +59,12 @@ struct Allocator::Impl {
     uint32_t signals;
   };
 
+  struct DueTurn {
+    BrainApp* app;
+    KthreadId kthread;
+    Ticks since;
+  };
+
   // allocator.cc
   void Attach(BrainAppPtr app);
   BrainAppPtr Detach(AppId id);
@@ -97,6 +103,7 @@ struct Allocator::Impl {
 
   // slice.cc
   void WatchTurn(BrainApp& app, KthreadId k, const KthreadSignals& s, Ticks now);
+  void EndTurns(Ticks now);
 
   // log.cc
   void LogSnapshot(Ticks now);
@@ -162,6 +169,7 @@ struct Allocator::Impl {
   std::vector<KthreadSignals> signals;
   std::vector<Segment> segments;
   std::vector<Polled> started, parked;  // seen in this pass
+  std::vector<DueTurn> due_turns;       // in this pass
   std::vector<Ceding> ceding;
   std::vector<BrainApp*> wanting;     // apps with parked work
   std::vector<BrainApp*> candidates;  // apps that want a core in this pass
@@ -172,7 +180,8 @@ struct Allocator::Impl {
   int32_t sample_credit = 0;
   Ticks last_now = 0;             // of the latest call
   uint32_t grants_left = 0;       // in this pass
-  uint32_t slices_left = 0;       // in this pass
+  Ticks slice_credit = 0;         // what ends of turns may cost now
+  Ticks slice_credited = 0;       // when that was last added to
   uint64_t last_refusal = ~0ull;  // the pass in which, or after which, there was last no core for somebody
   bool in_pass = false;
   bool news = false;  // an app has begun to want a core since the last decision

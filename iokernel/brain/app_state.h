@@ -46,6 +46,7 @@ struct Turn {
   uint32_t kick = 0;        // the app's kick word when it began
   Ticks since = 0;          // when it began, or was last asked to end
   bool others_wait = false;
+  bool put_off = false;  // it has had its slice, and goes on
 };
 
 // What the allocator alone knows of a kthread. The rest of it is in the KthreadView of the same index.

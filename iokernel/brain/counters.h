@@ -32,7 +32,7 @@ struct AllocatorCounters {
   BrainCounter signals;          // cede signals asked of the backend
   BrainCounter evictions;        // kthreads pushed off their core
   BrainCounter slices;           // turns of uthreads that were asked to end
-  BrainCounter slices_deferred;  // put off to the next pass by slices_per_pass
+  BrainCounter slices_deferred;  // turns that went on beyond their slice, by slice_spacing
   BrainCounter deferred;         // grants put off to the next pass by grants_per_pass
   BrainCounter lies;             // impossible values in signal lines, ignored
   BrainCounter start_ticks_total;

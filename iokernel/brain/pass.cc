@@ -30,9 +30,9 @@ void Allocator::Impl::Pass(Ticks now) {
   if (recorder.Turn(now)) [[unlikely]]
     LogSnapshot(now);
   grants_left = options.grants_per_pass;
-  slices_left = options.slices_per_pass;
   if (order_stale) RebuildOrder();
   PollAwake(now);
+  EndTurns(now);
   for (const Polled& p : started) HandleStart(*p.app, p.kthread, now);
   for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
   if (now >= wheel.earliest()) CheckTimers(now);

@@ -61,6 +61,7 @@ AllocatorOptions MakeAllocatorOptions(const Config& config, int nic_node, const 
   options.cede_grace = rate.FromUs(config.shared_cpus ? kSharedGraceUs : kGraceUs);
   options.cede_resend = rate.FromUs(config.shared_cpus ? kSharedResendUs : kResendUs);
   options.cede_give_up = config.shared_cpus ? 0 : rate.FromUs(kGiveUpUs);
+  options.slice_spacing = rate.FromUs(kSliceSpacingUs);
   options.rate = rate;
   options.pick = config.pick;
   options.congestion = config.congestion;

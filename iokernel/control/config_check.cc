@@ -4,6 +4,7 @@
 #include <map>
 #include <system_error>
 
+#include "iokernel/brain/allocator.h"
 #include "iokernel/control/config_parse.h"
 #include "iokernel/control/port_config.h"
 #include "iokernel/control/units.h"
@@ -52,7 +53,6 @@ class Checker {
     }
     for (const AppDraft& app : draft_.apps) CheckApp(app);
     CheckGuarantees();
-    CheckSlices();
     return std::move(config_);
   }
 
@@ -279,7 +279,7 @@ class Checker {
                   "0 to " + std::to_string(app.max) + ", its max");
     }
     CheckNumber(draft.flows, 1, kMaxFlows, " flows", &app.flows);
-    CheckNumber(draft.slice_us, 0, kMaxSliceUs, " microseconds, 0 for none", &app.slice_us);
+    CheckSlice(draft.slice_us, &app.slice_us);
     std::string priority = "latency-critical";
     CheckChoice(draft.priority, {"latency-critical", "best-effort"}, &priority);
     app.priority = priority == "best-effort" ? Priority::kBestEffort : Priority::kLatencyCritical;
@@ -289,6 +289,11 @@ class Checker {
     } else if (config_.apps.size() < kMaxApps) {
       config_.apps.push_back(std::move(app));
     }
+  }
+
+  void CheckSlice(const Maybe<int64_t>& draft, uint32_t* slice_us) {
+    if (!draft || draft->value == 0) return;
+    CheckNumber(draft, kLeastSliceUs, kMaxSliceUs, " microseconds, or 0, none", slice_us);
   }
 
   void CheckAppName(const AppDraft& draft, AppConfig* app) {
@@ -352,32 +357,6 @@ class Checker {
           draft_.apps[i].guaranteed->place,
           std::to_string(app.guaranteed) + ", and all guarantees together " + terms + " = " + std::to_string(sum),
           "at most " + std::to_string(slots) + " together, one for each core slot");
-      return;
-    }
-  }
-
-  // Every slice costs the loop a system call for each core that an app may hold: all of them together at most a tenth
-  // of its time.
-  void CheckSlices() {
-    const size_t slots = config_.core_cpus.size();
-    uint64_t share = 0;  // in millionths of what there is
-    for (size_t i = 0; i < config_.apps.size(); ++i) {
-      const AppConfig& app = config_.apps[i];
-      if (app.slice_us == 0) continue;
-      const size_t cores = app.max == 0 ? slots : app.max;
-      const uint64_t per_us = kSliceFloorUs * cores * 1'000'000;  // share times slice
-      share += per_us / app.slice_us;
-      if (share <= 1'000'000) continue;
-      const uint64_t others = share - per_us / app.slice_us;
-      std::string allowed = "0, none";
-      if (others < 1'000'000) {
-        const uint64_t least = (per_us + 999'999 - others) / (1'000'000 - others);
-        if (least <= kMaxSliceUs) allowed += ", or at least " + std::to_string(least);
-      }
-      allowed += ": " + std::to_string(kSliceFloorUs) + " for each of the " + std::to_string(cores) +
-                 (cores == 1 ? " core" : " cores") + " it may hold" +
-                 (others > 0 ? ", beside the slices of the apps above" : "");
-      errors_.Add(draft_.apps[i].slice_us->place, std::to_string(app.slice_us), allowed);
       return;
     }
   }

@@ -46,7 +46,5 @@ inline constexpr size_t kMaxRunDir = 99;
 inline constexpr uint32_t kMaxIntervalUs = 100'000;
 inline constexpr uint32_t kMaxFlows = 1u << 24;
 inline constexpr uint32_t kMaxSliceUs = 1'000'000;
-// A slice's end costs the loop a system call of 1.0 to 1.4 us: with one every 14 us it spends a tenth of its time.
-inline constexpr uint32_t kSliceFloorUs = 14;
 
 }  // namespace sluice

@@ -125,14 +125,13 @@ RunPlan Sliced(const char* service, uint16_t cores, double load, Time slice) {
   return plan;
 }
 
-// With the shortest that iokerneld takes for four cores.
 TEST(Slices, KeepShortRequestsFromWaitingForLongOnes) {
   const auto p99 = [](Time slice) {
     const RunPlan plan = Sliced("bimodal:0.995:0.5us:500us", 4, 0.6, slice);
     EXPECT_EQ(DaemonRefuses(plan), "");
     return PercentileNs(Requests(Result(plan)).histogram(), 99);
   };
-  EXPECT_LT(p99(56 * kUs), 0.7 * p99(0));
+  EXPECT_LT(p99(20 * kUs), 0.5 * p99(0));
 }
 
 // A gap or a length per line.
@@ -170,12 +169,12 @@ TEST(Slices, NobodyIsInterruptedForNobody) {
   EXPECT_EQ(Result(plan).machine.turns, 0u);
 }
 
-// What every core would want at once the loop does not give.
-TEST(Slices, APassEndsFourTurnsAtMost) {
-  const RunPlan plan = Sliced("exp:100us", 32, 0.95, 5 * kUs);
+// What every core would want at once the loop does not give: it ends a turn every 5 us on the average.
+TEST(Slices, TakeAQuarterOfTheLoopAtMost) {
+  const RunPlan plan = Sliced("exp:100us", 32, 0.95, 10 * kUs);
   const MachineFigures figures = Result(plan).machine;
   EXPECT_GT(figures.turns_deferred, 0u);
-  EXPECT_LE(figures.turns, 4 * (figures.end / plan.interval + 1));
+  EXPECT_LE(figures.turns, 1.05 * static_cast<double>(figures.end / (5 * kUs)));
 }
 
 // Each signal is a system call of the loop, and packets wait for it.
@@ -229,15 +228,10 @@ TEST(Slices, ShorterOnesThanThePassesAreRefused) {
   EXPECT_TRUE(CheckPlan(plan));
 }
 
-// 14 us for each core that apps with slices may hold together.
 TEST(Slices, OfThoseThatIokerneldRefusesOneIsTold) {
-  RunPlan plan = Sliced("exp:10us", 16, 0.5, 223 * kUs);
-  EXPECT_NE(DaemonRefuses(plan).find("223us on 16 cores"), std::string::npos) << DaemonRefuses(plan);
-  plan.apps[0].slice = 224 * kUs;
-  EXPECT_EQ(DaemonRefuses(plan), "");
-  plan.apps.push_back(plan.apps[0]);
-  EXPECT_NE(DaemonRefuses(plan), "");
-  for (AppPlan& app : plan.apps) app.max_cores = 8;
+  RunPlan plan = Sliced("exp:10us", 16, 0.5, 9 * kUs);
+  EXPECT_NE(DaemonRefuses(plan).find("9us: at least 10us"), std::string::npos) << DaemonRefuses(plan);
+  plan.apps[0].slice = 10 * kUs;
   EXPECT_EQ(DaemonRefuses(plan), "");
 }
 

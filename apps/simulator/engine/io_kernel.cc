@@ -30,6 +30,7 @@ AllocatorOptions OptionsOf(const RunPlan& plan) {
   }
   options.interval = ToTicks(plan.interval);
   options.cede_grace = kGrace;
+  options.slice_spacing = ToTicks(kSliceSpacingUs * kUs);
   options.cede_resend = kResend;
   options.cede_give_up = kGiveUp;
   options.pick = plan.pick;

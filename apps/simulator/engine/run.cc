@@ -8,7 +8,6 @@
 
 #include "apps/simulator/engine/machine.h"
 #include "apps/simulator/engine/reference.h"
-#include "iokernel/control/config_parse.h"
 #include "policies/registry.h"
 
 namespace sluice::sim {
@@ -77,17 +76,12 @@ tl::expected<void, std::string> CheckPlan(const RunPlan& plan) {
 
 // The rule of iokernel/control/config_check.cc.
 std::string DaemonRefuses(const RunPlan& plan) {
-  double share = 0;  // of what the loop may spend on slices
-  std::string asked;
   for (const AppPlan& app : plan.apps) {
-    if (plan.scheduler != "sluice" || app.slice == 0) continue;
-    const uint16_t cores = app.max_cores == 0 ? plan.cores : app.max_cores;
-    share += static_cast<double>(kSliceFloorUs * kUs * cores) / static_cast<double>(app.slice);
-    asked += (asked.empty() ? "" : ", ") + UsText(app.slice) + " on " + std::to_string(cores) + " cores";
+    if (plan.scheduler != "sluice" || app.slice == 0 || app.slice >= kLeastSliceUs * kUs) continue;
+    return "iokerneld would refuse a time slice of " + UsText(app.slice) + ": at least " + UsText(kLeastSliceUs * kUs) +
+           ", for a turn ends only after two passes have seen somebody wait";
   }
-  if (share <= 1) return {};
-  return "iokerneld would refuse these time slices (" + asked + "): at least " + UsText(kSliceFloorUs * kUs) +
-         " for each core that apps with slices may hold together, or their signals take more than a tenth of its loop";
+  return {};
 }
 
 tl::expected<RunResult, std::string> Simulate(const RunPlan& plan, const Watch& watch) {

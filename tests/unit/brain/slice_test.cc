@@ -1,4 +1,7 @@
 // slice_test.cc - when the turn of a uthread is asked to end, and when not.
+#include <algorithm>
+#include <array>
+
 #include "tests/unit/brain/allocator_fixture.h"
 
 namespace sluice {
@@ -131,7 +134,8 @@ TEST_F(SliceTest, AGrantBeginsATurn) {
 
 TEST_F(SliceTest, APassEndsABoundedNumberOfTurns) {
   AllocatorOptions options = MachineOptions(4);
-  options.slices_per_pass = 3;
+  options.slices_at_once = 3;
+  options.slice_spacing = 2 * kInterval;
   app = std::make_unique<PuppetApp>(AppId{0}, 4);
   app->spec.slice = kSlice;
   Make(options);
@@ -148,7 +152,36 @@ TEST_F(SliceTest, APassEndsABoundedNumberOfTurns) {
   EXPECT_EQ(slices(), before + 3);
   EXPECT_EQ(allocator->counters().slices_deferred, 1u);
   Pass();
+  EXPECT_EQ(slices(), before + 3);
+  Pass();
   EXPECT_EQ(slices(), before + 4);
+  EXPECT_EQ(allocator->counters().slices_deferred, 1u) << "the same turn";
+}
+
+// The loop can afford an end every so often. If n kthreads want more than that, each of them gets the same of it.
+TEST_F(SliceTest, EndsOfTurnsAreRationedAndEachHasItsPart) {
+  constexpr KthreadId kKthreads = 16;
+  AllocatorOptions options = MachineOptions(kKthreads);
+  options.slice_spacing = 14'000;
+  app = std::make_unique<PuppetApp>(AppId{0}, kKthreads);
+  app->spec.slice = 20'000;
+  Make(options);
+  Attach(*app);
+  Spread(*app, kKthreads);
+  for (const uint32_t busy : {1u, 4u, 16u}) {
+    for (KthreadId k = 0; k < kKthreads; ++k) (*app)[k].signal.set_aside.store(k < busy);
+    PassFor(20 * kSlice);
+    backend.turns.clear();
+    const Ticks while_this_long = 100 * kSlice;
+    PassFor(while_this_long);
+    const auto each = static_cast<size_t>(while_this_long / std::max<Ticks>(20'000, busy * 14'000));
+    std::array<size_t, kKthreads> ended{};
+    for (const auto& [id, k] : backend.turns) ended[k]++;
+    for (KthreadId k = 0; k < busy; ++k) {
+      EXPECT_LE(ended[k], each + 1) << busy << " of them";
+      EXPECT_GE(ended[k], each * 9 / 10) << busy << " of them";
+    }
+  }
 }
 
 }  // namespace
