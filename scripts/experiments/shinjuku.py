@@ -1,14 +1,12 @@
 #!/usr/bin/python3 -B
 """shinjuku.py - 99.5 % of 0.5 us and 0.5 % of 500 us on 16 cores: partitioned (as IX), stealing, one queue, and time
-slices: ideal ones (ps:SLICE), those of the daemon, and shorter ones, which the daemon refuses."""
+slices: ideal ones (ps:SLICE) and those of the daemon."""
 
 import simulation
 
 LOADS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
-IDEAL = ["d-fcfs", "steal", "c-fcfs", "ps:5us", "ps:224us"]
-# 14 us for each core is the least that iokerneld takes.
-SLICES = {"0": "sluice", "224us": "sluice, slices of 224us", "50us": "refused: slices of 50us",
-          "15us": "refused: slices of 15us", "5us": "refused: slices of 5us"}
+IDEAL = ["d-fcfs", "steal", "c-fcfs", "ps:5us", "ps:50us"]
+SLICES = ["0", "100us", "50us", "20us", "10us"]
 
 
 def main():
@@ -17,11 +15,12 @@ def main():
     results = simulation.sweep(parsed, {"scheduler": IDEAL, "load": LOADS}, *common)
     for result in results:
         result["scheduler"] = "ideal: " + result["scheduler"]
-    for length, name in SLICES.items():
+    for length in SLICES:
         some = simulation.sweep(parsed, {"load": LOADS}, "--slice", length, *common)
         for result in some:
-            result["scheduler"] = name
+            result["scheduler"] = "sluice" if length == "0" else f"sluice, slices of {length}"
             result["slices_share"] = 100 * result["iokernel"]["time_slices"]
+            result["put_off"] = result["turns_deferred"]
         results += some
     simulation.save(parsed, "shinjuku", results)
 
@@ -32,9 +31,9 @@ def main():
         ("99 %", "load", "p99 in us", True, simulation.lines(results, scheduler, "load", "p99_us")),
         ("mean slowdown", "load", "sojourn / service", True,
          simulation.lines(results, scheduler, "load", "mean_slowdown"))])
-    simulation.table(["scheduler", "load", "p50 us", "p99 us", "mean slowdown", "IOKernel on slices, %"],
+    simulation.table(["scheduler", "load", "p50 us", "p99 us", "mean slowdown", "IOKernel on slices, %", "put off"],
                      [[r["scheduler"], r["load"], r["p50_us"], r["p99_us"], r["mean_slowdown"],
-                       r.get("slices_share", "")] for r in results])
+                       r.get("slices_share", ""), r.get("put_off", "")] for r in results])
 
 
 main()
