@@ -187,7 +187,8 @@ void Table::Add(const RunPlan& plan, const RunResult& result) {
         Set(name, Cell(value));
         continue;
       }
-      for (const auto& [inner_name, inner] : value.items()) Set(name + '_' + inner_name, Cell(inner));
+      for (const auto& [inner_name, inner] : value.items())
+        Set(std::string(name).append("_").append(inner_name), Cell(inner));
     }
   }
 }
