@@ -80,14 +80,14 @@ std::string Names(std::initializer_list<Key> keys) {
 
 Status Read(const toml::table& table, std::initializer_list<Key> keys) {
   for (const auto& [written, node] : table) {
-    const std::string name(written.str());
+    const std::string_view name = written.str();
     const auto* key = std::find_if(keys.begin(), keys.end(), [&](const Key& known) { return known.name == name; });
     const std::string where = "line " + std::to_string(node.source().begin.line) + ": ";
     if (key == keys.end()) {
-      return tl::unexpected(where + "there is no key \"" + name + "\" here, only " + Names(keys));
+      return tl::unexpected(where + "there is no key \"" + std::string(name) + "\" here, only " + Names(keys));
     }
     if (auto read = key->read(node); !read) {
-      return tl::unexpected(where + name + ": " + read.error());
+      return tl::unexpected(where + std::string(name) + ": " + read.error());
     }
   }
   return {};

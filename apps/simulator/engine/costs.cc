@@ -49,13 +49,14 @@ tl::expected<Costs, std::string> ReadCosts(const std::string& path) {
   try {
     const toml::table table = toml::parse_file(path);
     for (const auto& [key, node] : table) {
-      const std::string name(key.str());
+      const std::string_view name = key.str();
       const auto* field =
           std::find_if(kFields.begin(), kFields.end(), [&](const CostField& known) { return known.name == name; });
-      if (field == kFields.end()) return tl::unexpected(path + ": there is no cost \"" + name + "\", only " + Names());
+      if (field == kFields.end())
+        return tl::unexpected(path + ": there is no cost \"" + std::string(name) + "\", only " + Names());
       const auto ns = node.value<double>();
       if (!ns || *ns < 0 || *ns > 1e9) {
-        return tl::unexpected(path + ": " + name + " is not a number of nanoseconds from 0 to 1e9");
+        return tl::unexpected(path + ": " + std::string(name) + " is not a number of nanoseconds from 0 to 1e9");
       }
       costs.*field->member = static_cast<Time>(std::llround(*ns * static_cast<double>(kNs)));
     }
