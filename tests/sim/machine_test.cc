@@ -136,7 +136,7 @@ TEST(Slices, KeepShortRequestsFromWaitingForLongOnes) {
 
 // A gap or a length per line.
 std::string TraceFile(const std::string& name, const std::vector<std::string>& lines) {
-  const std::string path = ::testing::TempDir() + "sluice-" + name + '-' + std::to_string(getpid());
+  std::string path = ::testing::TempDir() + "sluice-" + name + '-' + std::to_string(getpid());
   std::ofstream file(path);
   for (const std::string& line : lines) file << line << '\n';
   return path;
@@ -174,7 +174,7 @@ TEST(Slices, TakeAQuarterOfTheLoopAtMost) {
   const RunPlan plan = Sliced("exp:100us", 32, 0.95, 10 * kUs);
   const MachineFigures figures = Result(plan).machine;
   EXPECT_GT(figures.turns_deferred, 0u);
-  EXPECT_LE(figures.turns, 1.05 * static_cast<double>(figures.end / (5 * kUs)));
+  EXPECT_LE(figures.turns, figures.end / (5 * kUs) + 4);
 }
 
 // Each signal is a system call of the loop, and packets wait for it.
