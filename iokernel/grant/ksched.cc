@@ -1,5 +1,6 @@
 #include "iokernel/grant/ksched.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "iokernel/abi/clock.h"
@@ -109,10 +110,16 @@ void KschedBackend::PutOffWhoStays() {
     waiting_.erase(waiting_.begin());
     if (device_->Served(grant.cpu) == grant.generation) continue;
     const uint32_t holder = device_->Holder(grant.cpu);
-    if (holder == 0 || holder == grant.handle) continue;
+    if (holder == 0 || holder == grant.handle || GrantedElsewhere(holder, grant.cpu)) continue;
     Refused(device_->Evict(holder));
     Count(counters_.overstays);
   }
+}
+
+bool KschedBackend::GrantedElsewhere(uint32_t handle, uint32_t cpu) const {
+  return std::any_of(core_cpus_.begin(), core_cpus_.end(),
+                     [&](uint16_t other) { return other != cpu && device_->Holder(other) == handle; }) ||
+         std::any_of(waiting_.begin(), waiting_.end(), [&](const Waiting& grant) { return grant.handle == handle; });
 }
 
 std::vector<uint64_t> KschedBackend::KernelLatency() const {

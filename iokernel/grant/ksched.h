@@ -8,8 +8,8 @@
 //   Evict      the module takes the CPU away; the thread goes on under Linux, as SCHED_IDLE
 //
 // An app says in memory that it has parked, and then calls the kernel. One that does not call keeps the CPU, and the
-// next grant of it waits: after `overstay` it is put off. One that was only slow loses nothing by that, it waits
-// already.
+// next grant of it waits: after `overstay` it is evicted. One that was only slow loses nothing by that, it waits
+// already; one that has been granted another CPU meanwhile would lose that, and is left to the module's grace.
 //
 // An app whose threads have not all enrolled (no /dev/ksched in its container) is served by futex: its kthreads then
 // share CPUs with others' as the futex backend lets them.
@@ -57,6 +57,7 @@ class KschedBackend final : public GrantBackend {
   };
   void Refused(int error);
   void PutOffWhoStays();
+  [[nodiscard]] bool GrantedElsewhere(uint32_t handle, uint32_t cpu) const;
   // Null: the app is served by futex, or unknown.
   Thread* Find(AppId app, KthreadId kthread);
 

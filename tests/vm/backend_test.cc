@@ -12,7 +12,7 @@ class KschedBackendTest : public KschedTest {
   void SetUp() override {
     KschedTest::SetUp();
     FutexOptions options;
-    options.core_cpus = {kFirstCore};
+    options.core_cpus = {kFirstCore, kFirstCore + 1};
     options.overstay = kOverstay;
     backend_ = std::make_unique<KschedBackend>(std::move(device_), options);
   }
@@ -43,6 +43,24 @@ TEST_F(KschedBackendTest, WhoSaysThatHeHasParkedAndStaysIsPutOff) {
   }));
   EXPECT_EQ(1u, backend_->counters().overstays);
   EXPECT_EQ(0u, backend_->counters().failures);
+}
+
+// Regression: eviction took both, and the grant of the second was lost.
+TEST_F(KschedBackendTest, WhoIsSlowToParkKeepsTheCpuThatItWasGrantedMeanwhile) {
+  const Parameter grace("grace_us", 3'600'000'000);
+  const auto slow = MakeWorker(), next = MakeWorker();
+  Enrol(kLiar, *slow);
+  Enrol(kNext, *next);
+  slow->Hold(true);
+  backend_->Wake(kLiar, 0, 0);
+  backend_->Flush();
+  ASSERT_TRUE(Eventually([&] { return slow->grants() == 1; }));
+  backend_->Wake(kNext, 0, 0);
+  backend_->Wake(kLiar, 0, 1);
+  for (const Ticks end = abi::ReadTsc() + 3 * kOverstay; abi::ReadTsc() < end;) backend_->Flush();
+  EXPECT_EQ(0u, backend_->counters().overstays);
+  slow->Hold(false);
+  EXPECT_TRUE(Eventually([&] { return slow->grants() == 2 && next->grants() == 1; }));
 }
 
 }  // namespace
