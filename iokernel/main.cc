@@ -35,6 +35,9 @@ constexpr int kExitClean = 0;
 constexpr int kExitRefused = 1;  // by the machine
 constexpr int kExitUsage = 2;    // nothing was touched
 
+// A kthread that says it has parked calls the kernel within microseconds, unless its CPU is taken from it.
+constexpr uint64_t kOverstayUs = 200;
+
 // Fallbacks: one line each in the log, and kept for `sluicectl stat`.
 class Fallbacks {
  public:
@@ -182,7 +185,7 @@ int RunDaemon(const Config& config, const MachineFacts& machine) {
   FutexOptions futex;
   futex.core_cpus = config.core_cpus;
   futex.loop_cpu = config.loop_cpu;
-  futex.overstay = tsc.rate.FromUs(200);
+  futex.overstay = tsc.rate.FromUs(kOverstayUs);
   const auto backend = MakeBackend(config.grant, futex);
   if (!backend) return Refuse(backend.error());
   fallbacks.Add(backend->note);

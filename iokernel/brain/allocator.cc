@@ -160,7 +160,7 @@ BrainAppPtr Allocator::Impl::Detach(AppId id) {
 
 // If a kthread of it waits with work, who gets the next core is decided already; for the rest see OnSent.
 void Allocator::Impl::OnArrival(BrainApp& app, Ticks now) {
-  if (in_pass || app.refused_pass == counters.passes || !app.waiting.empty()) return;
+  if (in_pass || WasRefused(app) || !app.waiting.empty()) return;
   Rouse(app, record::Cause::kPacket, now);
   TryAddCore(app, now);
   backend.Flush();
@@ -173,8 +173,8 @@ void Allocator::Impl::OnSent(BrainApp& app, KthreadId k, uint32_t count, Ticks n
   view.rx_sent += count;
   if (!view.parked) return;
   MarkWaiting(app, k, record::Cause::kPacket, now);
-  // At once, if nobody of it is awake; a pass decides for itself, and a refusal holds until the next one.
-  if (in_pass || app.refused_pass == counters.passes) return;
+  // At once, if nobody of it is awake; a pass decides for itself.
+  if (in_pass || WasRefused(app)) return;
   const ShareView& share = Share(app);
   if (share.held != 0 || share.pending != 0) return;
   TryAddCore(app, now);

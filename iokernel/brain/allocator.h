@@ -139,7 +139,8 @@ class Allocator {
   // One pass: reads the signal lines, handles parks and acknowledgements, gives and takes cores.
   void Pass(Ticks now);
   // Between passes, as often as one likes: hands on a core that a kthread was asked for and has given back, wakes a
-  // sleeping app whose timer is due, and looks at the inboxes of a few that sleep.
+  // sleeping app whose timer is due, looks at the inboxes of a few that sleep, and, while an app waits for a core that
+  // it was refused, for a few kthreads that have parked of their own accord.
   void Urgent(Ticks now);
 
   // Records every decision while it is on (record_format.h).

@@ -75,10 +75,14 @@ struct Allocator::Impl {
   void Pass(Ticks now);
   void RebuildOrder();
   void PollAwake(Ticks now);
+  void PollOne(const Polled& p);
+  void HandleEvents(Ticks now);
   void CountStart(BrainApp& app, KthreadId k, Ticks now);
   void HandleStart(BrainApp& app, KthreadId k, Ticks now);
   void HandlePark(BrainApp& app, KthreadId k, Ticks now);
   void Urgent(Ticks now);
+  // A refusal holds until the next pass, or until a core comes back.
+  [[nodiscard]] bool WasRefused(const BrainApp& app) const { return app.refused_pass == counters.passes; }
   [[nodiscard]] bool SomebodyWasRefused() const { return last_refusal == counters.passes; }
   void LookForParks(Ticks now);
   void Judge(Ticks now);
@@ -168,7 +172,7 @@ struct Allocator::Impl {
   bool order_stale = true;
   std::vector<KthreadSignals> signals;
   std::vector<Segment> segments;
-  std::vector<Polled> started, parked;  // seen in this pass
+  std::vector<Polled> started, parked;  // of the latest look
   std::vector<DueTurn> due_turns;       // in this pass
   std::vector<Ceding> ceding;
   std::vector<BrainApp*> wanting;     // apps with parked work

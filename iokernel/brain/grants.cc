@@ -70,7 +70,6 @@ void Allocator::Impl::Promise(BrainApp& app, CoreId core) {
   host.OnActiveChange(app.spec.id);
 }
 
-// Until the next pass, or until a core comes back.
 void Allocator::Impl::Refused(BrainApp& app, Ticks now) {
   const uint64_t before = app.refused_pass;
   app.refused_pass = last_refusal = counters.passes;

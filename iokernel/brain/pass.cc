@@ -33,8 +33,7 @@ void Allocator::Impl::Pass(Ticks now) {
   if (order_stale) RebuildOrder();
   PollAwake(now);
   EndTurns(now);
-  for (const Polled& p : started) HandleStart(*p.app, p.kthread, now);
-  for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
+  HandleEvents(now);
   if (now >= wheel.earliest()) CheckTimers(now);
   if (!sleeping.empty()) CheckKicks(kKicksPerPass, now);
   if (!wanting.empty()) RecheckWaiting(now);
@@ -62,7 +61,7 @@ void Allocator::Impl::Urgent(Ticks now) {
     for (size_t i = 0; i < wanting.size(); i++) {  // a grant may add to it
       BrainApp& app = *wanting[i];
       const ShareView& share = Share(app);
-      if (share.held == 0 && share.pending == 0 && app.refused_pass != counters.passes) TryAddCore(app, now);
+      if (share.held == 0 && share.pending == 0 && !WasRefused(app)) TryAddCore(app, now);
     }
   }
   in_pass = false;
@@ -76,16 +75,13 @@ void Allocator::Impl::LookForParks(Ticks now) {
   parked.clear();
   for (size_t i = 0; i < std::min(order.size(), kParksPerLook); i++) {
     park_cursor = park_cursor + 1 < order.size() ? park_cursor + 1 : 0;
-    const Polled& p = order[park_cursor];
-    const abi::GrantEvent event = p.app->kthreads[p.kthread].issuer.Poll();
-    if (event != abi::GrantEvent::kNone) (event == abi::GrantEvent::kParked ? parked : started).push_back(p);
+    PollOne(order[park_cursor]);
   }
-  for (const Polled& p : started) HandleStart(*p.app, p.kthread, now);
-  for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
+  HandleEvents(now);
   if (parked.empty()) return;
   candidates.clear();
   for (const AppId id : attached) {
-    if (apps[id]->refused_pass == counters.passes) candidates.push_back(apps[id].get());
+    if (WasRefused(*apps[id])) candidates.push_back(apps[id].get());
   }
   ServeCandidates(now);
 }
@@ -96,6 +92,18 @@ void Allocator::Impl::RebuildOrder() {
     for (const KthreadId k : app->awake.span()) order.push_back({app->kthreads[k].signal, app, k});
   }
   order_stale = false;
+}
+
+inline void Allocator::Impl::PollOne(const Polled& p) {
+  const abi::GrantEvent event = p.app->kthreads[p.kthread].issuer.Poll();
+  if (event != abi::GrantEvent::kNone) [[unlikely]] {
+    (event == abi::GrantEvent::kParked ? parked : started).push_back(p);
+  }
+}
+
+void Allocator::Impl::HandleEvents(Ticks now) {
+  for (const Polled& p : started) HandleStart(*p.app, p.kthread, now);
+  for (const Polled& p : parked) HandlePark(*p.app, p.kthread, now);
 }
 
 void Allocator::Impl::PollAwake(Ticks now) {
@@ -109,10 +117,7 @@ void Allocator::Impl::PollAwake(Ticks now) {
     if (i + kPrefetchAhead < polled) __builtin_prefetch(order[i + kPrefetchAhead].signal);
     const Polled& p = order[i];
     BrainKthread& kthread = p.app->kthreads[p.kthread];
-    const abi::GrantEvent event = kthread.issuer.Poll();
-    if (event != abi::GrantEvent::kNone) [[unlikely]] {
-      (event == abi::GrantEvent::kParked ? parked : started).push_back(p);
-    }
+    PollOne(p);
     if (kthread.issuer.state() != abi::GrantState::kRunning) continue;
     if (segments.empty() || segments.back().app != p.app) segments.push_back({p.app, count, count, Congestion::kKeep});
     KthreadSignals& s = signals[count];
